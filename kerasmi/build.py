@@ -1,0 +1,234 @@
+"""From a recipe to the objects of an experiment: data, models, optimizer."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kerasmi import losses, optimizers, recipe_schema
+from kerasmi.checkpoints import bert, reference
+from kerasmi.critics import ConcatCritic, SeparableCritic
+from kerasmi.data import pipeline
+from kerasmi.data.augment import Augmentation
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.records import read, write
+from kerasmi.data.schema import EDEMA_SEVERITY, PATHOLOGY9
+from kerasmi.data.sources import phantom
+from kerasmi.errors import RecipeError
+from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.models.image_text_model import ImageTextModel
+from kerasmi.models.text_encoder import TextEncoder, build_vocabulary
+from kerasmi.models.tokenizer import Tokenizer
+from kerasmi.recipe import Recipe
+from kerasmi.reporter import Reporter
+
+
+def data(recipe: Recipe, beside: Path, reporter: Reporter) -> Dataset:
+    """The records the recipe names; the phantom is made on first use.
+
+    Args:
+        recipe: its `data` section is used.
+        beside: folder that phantoms are kept in, shared by runs.
+        reporter: told while the phantom is drawn.
+
+    Raises:
+        DataError: records that are missing, empty or damaged.
+        RecipeError: no `data.path` where one is needed.
+    """
+    if recipe.data.source != "phantom":
+        if recipe.data.path is None:
+            raise RecipeError(
+                f"{recipe.name}: data.path: give the folder of the records, "
+                "for example `kerasmi run RECIPE data.path=FOLDER`."
+            )
+        return Dataset.open(recipe.data.path)
+    settings = _phantom(recipe)
+    folder = recipe.data.path or beside / phantom_name(recipe)
+    if not folder.exists():
+        reporter.start("data", len(settings), "image", f"phantom: {folder}")
+        made = write(
+            phantom.generate(settings, os.cpu_count() or 1),
+            folder,
+            name=folder.name,
+            source="phantom",
+            label_names=(*PATHOLOGY9, EDEMA_SEVERITY),
+            made_by=dataclasses.asdict(settings),
+            image_size=settings.size,
+            progress=reporter.advance,
+        )
+        reporter.finish(images=len(settings))
+        return made
+    return Dataset.open(folder, verify="hash")
+
+
+def phantom_name(recipe: Recipe) -> str:
+    """Folder name that says everything the phantom depends on."""
+    images = recipe.data.images
+    return (
+        f"phantom-{recipe.data.image_size}px-{images.train}-"
+        f"{images.validation}-{images.test}-seed{recipe.data.seed}"
+    )
+
+
+def _phantom(recipe: Recipe) -> phantom.Phantom:
+    images = recipe.data.images
+    return phantom.Phantom(
+        train=images.train,
+        validation=images.validation,
+        test=images.test,
+        size=recipe.data.image_size,
+        seed=recipe.data.seed,
+    )
+
+
+def image_encoder(recipe: Recipe) -> ImageEncoder:
+    """A new image encoder, at the level of the recipe's scope."""
+    level = recipe.objective.scope if recipe.objective else "global"
+    settings = recipe.image_encoder
+    if settings.path is not None:
+        return reference.read_image_encoder(
+            settings.path, level, recipe.data.image_size
+        )
+    return ImageEncoder.from_preset(
+        settings.preset, level, recipe.data.image_size
+    )
+
+
+def text_encoder(
+    recipe: Recipe, dataset: Dataset, reporter: Reporter | None = None
+) -> TextEncoder:
+    """The text encoder; `bert_phantom` reads its vocabulary from the data.
+
+    Args:
+        recipe: its `text_encoder` section is used.
+        dataset: the records.
+        reporter: told of a checkpoint's casing, and of what was ignored.
+
+    Raises:
+        CheckpointError: a checkpoint that cannot be read.
+        RecipeError: texts longer than the encoder can read.
+    """
+    settings = recipe.text_encoder
+    reporter = reporter or Reporter()
+    if settings.preset == "bert_phantom":
+        reports = (record.report for record in read(dataset, "train"))
+        vocabulary = build_vocabulary(reports)
+        encoder = TextEncoder.phantom(vocabulary, settings.pooling)
+    elif settings.path is not None:
+        encoder = bert.read(
+            settings.path,
+            settings.pooling,
+            settings.lower_case,
+            tell=lambda line: reporter.message(f"text encoder: {line}"),
+        )
+    else:
+        encoder = TextEncoder.from_preset(settings.preset, settings.pooling)
+    longest = encoder.backbone.max_sequence_length
+    if settings.max_tokens > longest:
+        raise RecipeError(
+            f"{recipe.name}: text_encoder.max_tokens: expected at most "
+            f"{longest}, the positions of the text encoder. Received: "
+            f"{settings.max_tokens}"
+        )
+    return encoder
+
+
+def critic(recipe: Recipe) -> keras.layers.Layer:
+    """The critic of the recipe."""
+    settings = recipe.critic
+    if settings.kind == "separable":
+        return SeparableCritic(settings.dim, settings.similarity)
+    return ConcatCritic(settings.hidden_dims, settings.normalize)
+
+
+def stage(
+    recipe: Recipe,
+) -> tuple[recipe_schema.Objective, recipe_schema.Pretrain]:
+    """What to maximise, and how.
+
+    Raises:
+        ValueError: an image-only recipe, which has neither.
+    """
+    if recipe.objective is None or recipe.pretrain is None:
+        raise ValueError(f"{recipe.name}: has no objective to pretrain on.")
+    return recipe.objective, recipe.pretrain
+
+
+def objective(recipe: Recipe) -> losses.BoundLoss:
+    """The bound of the recipe, as a loss."""
+    settings, _ = stage(recipe)
+    if settings.bound == "mine":
+        return losses.MINE(settings.momentum)
+    if settings.bound == "cpc":
+        return losses.CPC(settings.direction)
+    if settings.bound == "smile":
+        return losses.SMILE(settings.clip)
+    return losses.get(settings.bound)
+
+
+def image_text_model(
+    recipe: Recipe,
+    dataset: Dataset,
+    total_steps: int,
+    reporter: Reporter | None = None,
+) -> ImageTextModel:
+    """The joint model, compiled; call it in the strategy's scope."""
+    target, settings = stage(recipe)
+    model = ImageTextModel(
+        image_encoder(recipe),
+        text_encoder(recipe, dataset, reporter),
+        critic(recipe),
+        region=target.region,
+        temperature=target.temperature,
+    )
+    optimizer = optimizers.paper(
+        model,
+        learning_rate=settings.learning_rate,
+        text_learning_rate=settings.text_learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_steps,
+        total_steps=total_steps,
+        schedule=settings.schedule,
+    )
+    model.compile(optimizer, loss=objective(recipe))
+    return model
+
+
+def pairs(
+    recipe: Recipe,
+    dataset: Dataset,
+    split: str,
+    model: ImageTextModel,
+) -> tuple[tf.data.Dataset, int]:
+    """The batches of a split, and their number in an epoch."""
+    objective, settings = stage(recipe)
+    training = split == "train"
+    return pipeline.pairs(
+        dataset,
+        split,
+        tokenizer=Tokenizer(model.text_encoder.tokenizer),
+        scope=objective.scope,
+        sentences=settings.sentences,
+        batch_size=settings.batch_size,
+        image_size=recipe.data.image_size,
+        augmentation=augmentation(settings.augmentation) if training else None,
+        shuffle=training,
+        seed=recipe.seed,
+        epochs=settings.epochs if training else 1,
+        max_tokens=recipe.text_encoder.max_tokens,
+    )
+
+
+def augmentation(
+    settings: recipe_schema.Augmentation | None,
+) -> Augmentation | None:
+    """The pipeline's augmentation from a recipe's, None for none."""
+    if settings is None:
+        return None
+    return Augmentation(
+        rotation=settings.rotation,
+        scale=settings.scale,
+        translation=settings.translation,
+    )

@@ -1,0 +1,201 @@
+"""Keras callbacks: progress, TensorBoard, pictures, selection by AUC."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasmi.optimizers import learning_rates
+from kerasmi.reporter import Reporter
+
+
+class Progress(keras.callbacks.Callback):
+    """Tells a `Reporter` about steps and epochs, and measures throughput.
+
+    Adds `images_per_second` to the logs of each epoch, so put it before the
+    callbacks that write logs.
+
+    Args:
+        reporter: where to tell.
+        epochs: epochs of the whole stage.
+        steps: steps of one epoch.
+        batch_size: images of one step, over all devices.
+        shown: log names to show, by the word to show them under.
+    """
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        epochs: int,
+        steps: int,
+        batch_size: int,
+        shown: dict[str, str],
+    ) -> None:
+        super().__init__()
+        self.reporter = reporter
+        self.epochs = epochs
+        self.steps = steps
+        self.batch_size = batch_size
+        self.shown = shown
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Starts the clock of the epoch."""
+        self._begun = time.perf_counter()
+        self._seconds: float | None = None
+        self._done = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Advances the bar, reading values a few times a second only."""
+        self._done += 1
+        now = time.perf_counter()
+        if self._done == self.steps:
+            self._seconds = now - self._begun
+        rate = self._done * self.batch_size / (now - self._begun)
+        self.reporter.advance(1, **self._values(logs), images_per_second=rate)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Prints the epoch's line."""
+        seconds = self._seconds or time.perf_counter() - self._begun
+        rate = self._done * self.batch_size / seconds
+        if logs is not None:
+            logs["images_per_second"] = rate
+        self.reporter.epoch(
+            epoch + 1,
+            self.epochs,
+            **self._values(logs),
+            images_per_second=rate,
+        )
+
+    def _values(self, logs: dict[str, Any] | None) -> dict[str, float]:
+        return {
+            word: float(np.squeeze(logs[name]))
+            for name, word in self.shown.items()
+            if logs and name in logs
+        }
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras's TensorBoard, with the learning rate of each optimizer.
+
+    Keras asks the optimizer for one learning rate, which `MultiOptimizer`
+    refuses to give.
+    """
+
+    def _collect_learning_rate(self, logs: dict[str, Any]) -> dict[str, Any]:
+        rates = learning_rates(self.model.optimizer)
+        return {
+            **logs,
+            **{f"learning_rate/{name}": rate for name, rate in rates.items()},
+        }
+
+
+class Pictures(keras.callbacks.Callback):
+    """Writes a picture to TensorBoard at the end of each epoch.
+
+    Args:
+        folder: TensorBoard folder of the pictures.
+        name: tag of the picture.
+        draw: called without arguments; returns `(H, W, 3)` uint8.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, draw: Callable[[], np.ndarray]
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.name = name
+        self.draw = draw
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Opens the event file."""
+        self._writer = tf.summary.create_file_writer(str(self.folder))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Draws and writes."""
+        with self._writer.as_default():
+            tf.summary.image(self.name, self.draw()[None], step=epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Closes the event file."""
+        self._writer.close()
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Keeps the model of the epoch with the largest score, optimizer included.
+
+    As `keras.callbacks.ModelCheckpoint(save_best_only=True, mode="max")`, but
+    the best is kept in memory and written when training ends, and before that
+    only once in a while: in short epochs most of the time went into files.
+
+    Args:
+        path: the `.keras` file.
+        monitor: name of the score in the logs; NaN is never the best.
+        seconds: time between files while training goes on.
+    """
+
+    def __init__(self, path: Path, monitor: str, seconds: float = 60.0) -> None:
+        super().__init__()
+        self.path = path
+        self.monitor = monitor
+        self.seconds = seconds
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forgets an earlier training."""
+        self._score = float("-inf")
+        self._best: list[np.ndarray] | None = None
+        self._written = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Copies the model if this epoch is the best so far."""
+        score = float((logs or {})[self.monitor])
+        if not score > self._score:
+            return
+        self._score = score
+        self._best = [np.array(v) for v in self._variables()]
+        if time.monotonic() - self._written > self.seconds:
+            self.model.save(self.path)
+            self._written = time.monotonic()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Puts the best back into the model and writes it."""
+        if self._best is None:
+            return
+        for variable, value in zip(self._variables(), self._best, strict=True):
+            variable.assign(value)
+        self.model.save(self.path)
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+class ValidationScore(keras.callbacks.Callback):
+    """Adds a score of the validation predictions to each epoch's logs.
+
+    Put it before the callbacks that select or write by it.
+
+    Args:
+        images: dataset of validation images, in a fixed order.
+        score: from predictions `(n, outputs)` to a number, larger is better.
+        name: name in the logs.
+    """
+
+    def __init__(
+        self,
+        images: tf.data.Dataset,
+        score: Callable[[np.ndarray], float],
+        name: str = "val_auc",
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.score = score
+        self.name = name
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Predicts and scores."""
+        predictions = self.model.predict(self.images, verbose=0)
+        if logs is not None:
+            logs[self.name] = self.score(predictions)

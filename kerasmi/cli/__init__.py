@@ -1,0 +1,37 @@
+"""The command `kerasmi`. TensorFlow is imported only by what computes."""
+
+import click
+
+import kerasmi
+from kerasmi.cli import data, encoder, export, recipes, report, run, table
+from kerasmi.cli.base import Cli
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=Cli,
+    commands={
+        "ls": recipes.ls,
+        "cp": recipes.cp,
+        "cat": recipes.cat,
+        "validate": recipes.validate,
+        "run": run.run,
+        "report": report.report,
+        "table": table.table,
+        "data": data.data,
+        "encoder": encoder.encoder,
+        "export": export.export,
+    },
+    examples="""
+        kerasmi ls
+        kerasmi run local_mine --dry-run
+        kerasmi run local_mine
+    """,
+)
+@click.version_option(kerasmi.__version__, message="kerasmi %(version)s")
+def main() -> None:
+    """Learn image representations from images and their reports.
+
+    An experiment is a recipe, a short YAML file; its result is a run folder.
+    """

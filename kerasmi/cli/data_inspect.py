@@ -1,0 +1,108 @@
+"""`kerasmi data inspect` and `splits`: what a data set holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kerasmi.cli.base import Verb
+from kerasmi.errors import DataError
+
+if TYPE_CHECKING:
+    from kerasmi.data.dataset import Dataset
+
+_POLICY = (
+    "1 and 0 count; uncertain (-1) and blank (-2) are kept as they are.\n"
+    "A recipe says what they count as: data.uncertain and data.blank, both\n"
+    "'ignore' unless it says otherwise, as in the paper."
+)
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+        kerasmi data inspect runs/data/FOLDER
+        kerasmi data inspect FOLDER --full
+    """,
+)
+@click.argument("folder")
+@click.option("--full", is_flag=True, help="Also read and check every byte.")
+def inspect(folder: str, full: bool) -> None:
+    """Print what a folder of records holds, and check that it is whole."""
+    from kerasmi.data import audit, dataset, labels
+
+    opened = dataset.Dataset.open(folder, verify="hash" if full else "size")
+    size = sum(shard.bytes for shard in opened.index)
+    click.echo(f"name         {opened.name}")
+    click.echo(f"source       {opened.source}")
+    click.echo(f"image size   {opened.image_size} pixels")
+    click.echo(f"shards       {len(opened.index)}, {size / 2**20:,.1f} MiB")
+    click.echo(f"fingerprint  {opened.fingerprint}")
+    click.echo(f"images.csv   {opened.images_sha256}")
+    click.echo(f"made by      kerasmi {opened.made_by.get('kerasmi')}")
+    click.echo(f"labels       {', '.join(opened.label_names)}")
+    print_counts(opened)
+    images = audit.read_images(opened.path / dataset.IMAGES)
+    _print("Sentences of a report", _lengths(images))
+    _print("Views", audit.views(images))
+    if opened.label_names:
+        _print("Labels (Table 1)", labels.table1(images))
+        click.echo(f"\n{_POLICY}")
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+        kerasmi data splits FOLDER --output splits.csv
+        kerasmi data import table own.csv OUT --split-file splits.csv
+    """,
+)
+@click.argument("folder")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The CSV to write.",
+)
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Write the ids themselves. Else their hashes, which whoever knows"
+    " all possible ids can still tell apart.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def splits(folder: str, output: Path, plain: bool, force: bool) -> None:
+    """Write the set of every subject, for another import to use.
+
+    Prints the SHA-256 of the file, which `dataset.json` of a data set made
+    with it names.
+    """
+    from kerasmi.data import dataset, split_rules
+
+    if output.exists() and not force:
+        raise DataError(f"{output}: exists; --force overwrites it")
+    opened = dataset.Dataset.open(folder)
+    click.echo(split_rules.export(opened, output, hashed=not plain))
+
+
+def print_counts(opened: "Dataset") -> None:
+    """Prints images, studies and subjects of every split."""
+    columns = ("images", "studies", "subjects")
+    rows: list[tuple[str, ...]] = [("split", *columns)]
+    for split, counts in opened.counts.items():
+        rows.append((split, *(str(counts[name]) for name in columns)))
+    for first, *others in rows:
+        click.echo(f"{first:<12}" + "".join(f"{cell:>10}" for cell in others))
+
+
+def _lengths(images: Any) -> Any:
+    """Returns the distribution of the number of sentences."""
+    grouped = images.groupby("split", observed=True, sort=False)["sentences"]
+    table = grouped.quantile([0.0, 0.5, 0.95, 1.0]).unstack().astype(int)
+    table.columns = ["fewest", "median", "95%", "most"]
+    table.insert(0, "without text", grouped.agg(lambda n: int((n == 0).sum())))
+    return table.reset_index()
+
+
+def _print(title: str, frame: Any) -> None:
+    click.echo(f"\n{title}\n\n{frame.to_string(index=False)}")

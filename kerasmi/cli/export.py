@@ -1,0 +1,68 @@
+"""`kerasmi export`: the trained models of a run, for use elsewhere."""
+
+from pathlib import Path
+
+import click
+
+from kerasmi.cli.base import Verb
+from kerasmi.cli.quiet import quiet
+
+_FORMATS = ("keras", "saved_model", "preset", "onnx")
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+        kerasmi export runs/local_mine
+        kerasmi export runs/local_mine --format saved_model --output served
+        kerasmi export runs/local_mine --stage retrain/pathology9/tuned
+    """,
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder to make.  [default: RUN/export/STAGE]",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(_FORMATS),
+    multiple=True,
+    help="May be given several times; `preset` is KerasHub's, of the text"
+    " encoder.  [default: all but onnx]",
+)
+@click.option(
+    "--stage",
+    help="The stage whose models are exported.  [default: pretrain, or the"
+    " only one]",
+)
+def export(
+    run: Path,
+    output: Path | None,
+    formats: tuple[str, ...],
+    stage: str | None,
+) -> None:
+    """Write the trained encoders of a run, each with a model card.
+
+    Each file is loaded again in a fresh process and must give the same
+    outputs. The data is not needed.
+    """
+    from kerasmi import runs
+
+    opened = runs.Run.open(run)
+    with quiet():
+        from kerasmi import exporting
+
+        lines: list[str] = []
+        stage = exporting.chosen_stage(opened, stage)
+        made = exporting.export(
+            opened,
+            output or run / "export" / stage,
+            formats or exporting.DEFAULT_FORMATS,
+            stage,
+            tell=lines.append,
+        )
+    for line in lines:
+        click.echo(line, err=True)
+    click.echo(made)

@@ -1,0 +1,151 @@
+"""`kerasmi run`: a recipe in, a run folder out."""
+
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import click
+
+from kerasmi.cli import run_grid
+from kerasmi.cli.base import InterruptedRunError, Verb
+from kerasmi.cli.quiet import quiet
+from kerasmi.errors import KerasmiError
+
+if TYPE_CHECKING:
+    from kerasmi.recipe import Recipe
+    from kerasmi.runs import Run
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+        kerasmi run local_mine
+        kerasmi run local_mine seed=1 pretrain.epochs=20 --output runs/long
+        kerasmi run local_mine --resume
+        kerasmi run mimic_cxr/local_mine data.path=FOLDER --dry-run
+        kerasmi run tables --seeds 3 --only local_cpc/tuned
+        kerasmi run local_mine grid.labels='[50, 200, all]'
+    """,
+)
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the run.  [default: runs/NAME]",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in the folder: its finished stages are kept, the"
+    " others done anew. Starts it if there is none.",
+)
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs that share each batch; without GPUs, parts of the CPU.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print sizes and steps; train nothing, write nothing.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Seeds of a grid of recipes; a plain recipe becomes a grid of them.",
+)
+@click.option(
+    "--only",
+    metavar="WORDS",
+    multiple=True,
+    help="Of a grid, run only this: variants, encoders, seedN or labelsL,"
+    " joined by / where all must hold. May be repeated.",
+)
+@click.option(
+    "--stop-on-error",
+    is_flag=True,
+    help="Leave the rest of a grid when one of its runs fails.",
+)
+def run(
+    recipe: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    devices: int,
+    dry_run: bool,
+    seeds: int | None,
+    only: tuple[str, ...],
+    stop_on_error: bool,
+) -> None:
+    """Run an experiment: pretrain, retrain, evaluate.
+
+    RECIPE is a name that `kerasmi ls` shows or the path of a YAML file; of a
+    grid of recipes all are run, and what was done before is kept.
+    """
+    from kerasmi import recipe as recipes
+    from kerasmi import runs
+
+    own = any(text.startswith("grid.") for text in overrides)
+    if recipes.is_grid(recipe) or own or seeds:
+        how = run_grid.Options(output, resume, devices, only, stop_on_error)
+        run_grid.run(recipe, overrides, seeds, dry_run, how, _start)
+        return
+    if only or stop_on_error:
+        name = "--only" if only else "--stop-on-error"
+        raise click.UsageError(f"{name} is for a grid of recipes, or --seeds")
+    loaded = recipes.load(recipe, overrides)
+    if dry_run:
+        _describe(loaded, devices)
+        return
+    recipes.check_ready(loaded, recipe)
+    folder = output or Path("runs") / str(loaded.name)
+    with runs.Run.create(folder, loaded, resume=resume) as made:
+        again = ["kerasmi", "run", recipe, *overrides, "--resume"]
+        again += ["--output", str(output)] if output else []
+        again += ["--devices", str(devices)] if devices > 1 else []
+        _work(made, devices, shlex.join(again))
+    click.echo(folder)
+
+
+def _start(devices: int) -> ModuleType:
+    """Starts TensorFlow on its devices; everything noisy happens here."""
+    with quiet():
+        import tensorflow as tf
+
+        from kerasmi import distribute, experiment
+
+        # its hints on retracing are for whoever writes a model
+        tf.get_logger().setLevel("ERROR")
+        distribute.configure(devices)
+        tf.config.list_logical_devices()
+    return experiment
+
+
+def _describe(recipe: "Recipe", devices: int) -> None:
+    experiment = _start(devices)
+    with quiet():
+        lines = experiment.describe(recipe)
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        click.echo(f"{name:{width}}  {value}")
+
+
+def _work(run: "Run", devices: int, again: str) -> None:
+    from kerasmi.cli.console import ConsoleReporter
+
+    try:
+        experiment = _start(devices)
+        with ConsoleReporter() as reporter:
+            experiment.run(run.recipe, run, reporter, devices=devices)
+    except KerasmiError:
+        # Wrong data is found only here; it leaves no half-made run.
+        run.discard()
+        raise
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"Interrupted. Continue with: {again}"
+        ) from None

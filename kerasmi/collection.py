@@ -1,0 +1,169 @@
+"""Finished runs that may stand in one table, and their predictions."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kerasmi import recipe_yaml
+from kerasmi.errors import RunError
+from kerasmi.evaluation import variants
+from kerasmi.evaluation.predictions import COLUMNS
+from kerasmi.recipe import Recipe
+from kerasmi.runs import Run
+
+RESULTS, PREDICTIONS = "results.csv", "predictions.csv"
+_ENVIRONMENT = "environment.json"
+_RECIPE = "recipe.yaml"
+_IDS = ("image_id", "study_id", "subject_id")
+# What the rows of one table have in common, beside the data itself.
+_SAME = (
+    "data.image_size",
+    "data.uncertain",
+    "data.blank",
+    "retrain.tasks",
+    "retrain.labels",
+    "evaluate.confidence",
+)
+
+
+def find(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
+    """The finished runs in some folders, and the folders of unfinished ones.
+
+    Args:
+        folders: run folders, and folders that hold run folders at any depth.
+
+    Raises:
+        RunError: a folder is missing, is itself an unfinished run, or holds
+            no finished run.
+    """
+    finished: dict[Path, Run] = {}
+    unfinished: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise RunError(f"{folder}: no such folder")
+        paths = sorted(path.parent for path in folder.rglob(_RECIPE))
+        done = [path for path in paths if _is_finished(path)]
+        if folder in paths and folder not in done:
+            raise RunError(
+                f"{folder}: not finished: it has no {RESULTS}; continue it with"
+                f" `kerasmi run {folder / _RECIPE} --resume --output {folder}`"
+            )
+        if not done:
+            raise RunError(f"{folder}: holds no finished run")
+        for path in paths:
+            if path in done:
+                finished.setdefault(path.resolve(), Run.open(path))
+            else:
+                unfinished.setdefault(path.resolve(), path)
+    return list(finished.values()), list(unfinished.values())
+
+
+def _is_finished(path: Path) -> bool:
+    return all((path / name).is_file() for name in (RESULTS, PREDICTIONS))
+
+
+def variant(recipe: Recipe) -> str:
+    """The paper's name of what a recipe trains."""
+    if recipe.objective is None:
+        return variants.IMAGE_ONLY
+    return variants.name(recipe.objective.scope, recipe.objective.bound)
+
+
+def check(runs: Sequence[Run]) -> None:
+    """Refuses runs that must not stand in one table.
+
+    Raises:
+        RunError: names two runs and in what they differ: data, label
+            policies, tasks, labelled images; or that they are the same
+            variant with the same seed.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for key, one, other in _differences(first, run):
+            raise RunError(
+                f"{run.path}: {key} is {other}, and {one} in {first.path};"
+                " the runs of one table agree in it: make a table of each"
+            )
+    known: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        this = (variant(run.recipe), run.recipe.seed)
+        if this in known:
+            raise RunError(
+                f"{run.path}: {this[0]} with seed {this[1]}, which"
+                f" {known[this].path} is too; leave one of them out"
+            )
+        known[this] = run
+
+
+def _differences(a: Run, b: Run) -> Iterable[tuple[str, str, str]]:
+    one, other = fingerprint(a), fingerprint(b)
+    if one != other:
+        yield "the data's fingerprint", one[:12], other[:12]
+    mine, theirs = a.recipe.settings(), b.recipe.settings()
+    for key in _SAME:
+        values = [settings.get(key) for settings in (mine, theirs)]
+        if key == "retrain.tasks":
+            values = [tuple(sorted(value or ())) for value in values]
+        if values[0] != values[1]:
+            shown = [_shown(key, value) for value in values]
+            yield key, shown[0], shown[1]
+
+
+def _shown(key: str, value: Any) -> str:
+    if key == "retrain.labels" and value is None:
+        return "all"
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return recipe_yaml.scalar(value)
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Everything that the starts of a run recorded, the latest last."""
+    path = run.path / _ENVIRONMENT
+    try:
+        starts = json.loads(path.read_text("utf-8"))
+        return {key: value for start in starts for key, value in start.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        raise RunError(f"{path}: missing or damaged") from None
+
+
+def fingerprint(run: Run) -> str:
+    """The fingerprint of a run's data.
+
+    Raises:
+        RunError: its environment.json does not tell.
+    """
+    found = environment(run).get("data_fingerprint")
+    if not isinstance(found, str):
+        raise RunError(
+            f"{run.path / _ENVIRONMENT}: has no data_fingerprint, so the run"
+            " cannot be compared; run it again"
+        )
+    return found
+
+
+def predictions(runs: Sequence[Run]) -> pd.DataFrame:
+    """The test predictions of all runs, with `variant` and `seed`.
+
+    Raises:
+        RunError: names the file that cannot be used.
+    """
+    frames = []
+    for run in runs:
+        path = run.path / PREDICTIONS
+        try:
+            frame = pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: cannot be read: {error}") from None
+        missing = [name for name in COLUMNS if name not in frame]
+        if missing:
+            raise RunError(f"{path}: has no column {missing[0]!r}")
+        test = frame[frame["split"] == "test"]
+        if test.empty:
+            raise RunError(f"{path}: has no row of the test set")
+        one = {"variant": variant(run.recipe), "seed": run.recipe.seed}
+        frames.append(test.assign(**one))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,179 @@
+"""The last step of an import: finished shards become one data set."""
+
+import csv
+import itertools
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasmi.data import audit, parts, publishing
+from kerasmi.data.dataset import IMAGES
+from kerasmi.data.parts import Part, Parts
+from kerasmi.data.plan import Plan
+from kerasmi.data.schema import SPLITS
+from kerasmi.data.shards import Shard
+from kerasmi.data.sources.base import Source
+from kerasmi.errors import DataError
+
+_FOLDER, _SEEN = "assembled", "seen.sqlite"
+
+
+def assemble(
+    work: Path,
+    *,
+    header: Mapping[str, Any],
+    made: Sequence[Part],
+    files: Parts,
+    plan: Plan,
+    source: Source,
+) -> Path:
+    """Puts shards, table, audit and index in one folder.
+
+    What was written so far stays, so that an interruption costs this step
+    only.
+
+    Args:
+        work: Where the parts lie.
+        header: What `dataset.json` begins with.
+        made: Every part, by split and number.
+        files: Knows their files.
+        plan: Knows what was refused before a part was made.
+        source: May set its counts beside those of a publication.
+
+    Returns:
+        The folder, whole.
+
+    Raises:
+        DataError: Every image was refused.
+    """
+    folder = work / _FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    kept = [part for part in made if part.records]
+    if not kept:
+        raise DataError("the data set would be empty: every row was refused.")
+    shards = list(_place_shards(folder, kept, files))
+    seen = audit.Sightings(work / _SEEN)
+    try:
+        _write_table(folder / IMAGES, header["label_names"], kept, files, seen)
+        counts = {
+            split: _count(split, kept, seen)
+            for split in SPLITS
+            if any(part.split == split for part in kept)
+        }
+        leaks = seen.leaks()
+    finally:
+        seen.close()
+    account = audit.Account(
+        name=header["name"],
+        source=header["source"],
+        steps=plan.audit.counts,
+        refusals=plan.audit.refusals + _refusals(made),
+        images=_reasons(made),
+        notes=[*plan.audit.notes, *_notes(counts)],
+        counts=counts,
+        leaks=leaks,
+        options=_flat(header["made_by"]),
+    )
+    audit.write_refused(folder / audit.REFUSED, refused(plan, made))
+    audit.write(folder, account, source)
+    publishing.write_index(folder, header, shards, counts)
+    return folder
+
+
+def refused(plan: Plan, made: Sequence[Part]) -> Iterator[audit.Refusal]:
+    """Yields every row refused, those of the plan first."""
+    yield from plan.refused()
+    for part in made:
+        yield from part.refused
+
+
+def _place_shards(
+    folder: Path, kept: Sequence[Part], files: Parts
+) -> Iterator[Shard]:
+    for split, group in itertools.groupby(kept, lambda part: part.split):
+        of_split = list(group)
+        for number, part in enumerate(of_split):
+            name = f"{split}-{number:05d}-of-{len(of_split):05d}.tfrecord"
+            _link(files.file(part, "tfrecord"), folder / name)
+            yield Shard(name, split, part.records, part.bytes, part.sha256)
+
+
+def _link(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:  # a file system without links
+        shutil.copyfile(file, name)
+
+
+def _write_table(
+    file: Path,
+    label_names: Sequence[str],
+    kept: Sequence[Part],
+    files: Parts,
+    seen: audit.Sightings,
+) -> None:
+    """Writes `images.csv`, and notes what is seen in which split."""
+    numbers: Counter[str] = Counter()
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(publishing.columns(label_names, has_truth=False))
+        for part in kept:
+            shard = numbers[part.split]
+            numbers[part.split] += 1
+            found = parts.rows(files.file(part, "csv"))
+            for position, (row, pixels, text) in enumerate(found):
+                table.writerow([*row, shard, position])
+                _, study, subject, split, *_ = row
+                seen.add(
+                    split,
+                    subject=subject,
+                    study=study,
+                    pixels=pixels,
+                    text=text,
+                )
+
+
+def _count(
+    split: str, kept: Sequence[Part], seen: audit.Sightings
+) -> dict[str, int]:
+    of_split = [part for part in kept if part.split == split]
+    return {
+        "images": sum(part.records for part in of_split),
+        "with_text": sum(part.with_text for part in of_split),
+        "studies": seen.count("study", split),
+        "subjects": seen.count("subject", split),
+    }
+
+
+def _refusals(made: Sequence[Part]) -> Counter[str]:
+    return Counter(check for part in made for check, *_ in part.refused)
+
+
+def _reasons(made: Sequence[Part]) -> Counter[str]:
+    return Counter(
+        audit.kind(reason) for part in made for *_, reason in part.refused
+    )
+
+
+def _notes(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    for split in SPLITS:
+        if split not in counts:
+            yield f"no image is in the split {split!r}"
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options without levels, their values as text."""
+    flat = {}
+    for key, value in options.items():
+        if isinstance(value, dict):
+            inner = _flat(value)
+            flat.update({f"{key}.{name}": v for name, v in inner.items()})
+        else:
+            text = isinstance(value, str)
+            flat[key] = value if text else json.dumps(value, ensure_ascii=False)
+    return flat

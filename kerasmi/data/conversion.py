@@ -1,0 +1,151 @@
+"""In the graph: an image file of any kind to a gray PNG, one size for all."""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import tensorflow as tf
+
+from kerasmi.data import dicom, images
+from kerasmi.types import Tensor
+
+TAIL = 0.005  # share of the pixels beyond each percentile
+
+# What `formats.prepare` returns, for tf.data.Dataset.from_generator.
+SIGNATURE = {
+    "content": tf.TensorSpec((), tf.string),
+    "decoder": tf.TensorSpec((), tf.int32),
+    "shape": tf.TensorSpec((2,), tf.int32),
+    "range": tf.TensorSpec((2,), tf.float32),
+    "sigmoid": tf.TensorSpec((), tf.bool),
+    "inverted": tf.TensorSpec((), tf.bool),
+    "deep": tf.TensorSpec((), tf.bool),
+}
+
+_LEVELS = 2**16
+_LUMINANCE = (0.299, 0.587, 0.114)
+
+
+class Decoder(IntEnum):
+    """Which operation reads an image."""
+
+    GRAY_PNG = 0
+    COLOUR_PNG = 1
+    ALPHA_PNG = 2
+    JPEG = 3
+    DICOM = 4
+
+
+def to_png(image: dict[str, Tensor], size: int | Tensor) -> Tensor:
+    """Decodes one image, maps its grey levels, scales it, encodes it.
+
+    Args:
+        image: What `formats.prepare` returned, as tensors.
+        size: The shorter side of the result, in pixels.
+
+    Returns:
+        Scalar string: a gray PNG of 8 or 16 bits.
+
+    Raises:
+        tf.errors.InvalidArgumentError: It cannot be decoded, is of another
+            size than its header says, or blank; `formats.refusal` says which
+            in words.
+    """
+    pixels = tf.switch_case(image["decoder"], _decoders(image["content"]))
+    found = tf.debugging.assert_equal(
+        tf.shape(pixels)[:2], image["shape"], "not of the size announced"
+    )
+    with tf.control_dependencies([found]):
+        low, high = _limits(pixels, image["range"])
+    scaled = (pixels - low) / (high - low)
+    scaled = tf.cond(
+        image["sigmoid"],
+        lambda: tf.sigmoid(4.0 * scaled - 2.0),
+        lambda: tf.clip_by_value(scaled, 0.0, 1.0),
+    )
+    scaled = tf.where(image["inverted"], 1.0 - scaled, scaled)
+    return _encode(images.resize(scaled, size), image["deep"])
+
+
+def _decoders(content: Tensor) -> dict[Decoder, Callable[[], Tensor]]:
+    """Each gives `(H, W, 1)` float32 values."""
+    decoders = {
+        Decoder.GRAY_PNG: lambda: _png(content, 1),
+        Decoder.COLOUR_PNG: lambda: _luminance(_png(content, 3)),
+        Decoder.ALPHA_PNG: lambda: _over_black(_png(content, 4)),
+        # TensorFlow's faster default is half a level too dark.
+        Decoder.JPEG: lambda: (
+            257.0
+            * tf.cast(
+                tf.io.decode_jpeg(
+                    content, channels=1, dct_method="INTEGER_ACCURATE"
+                ),
+                tf.float32,
+            )
+        ),
+        Decoder.DICOM: lambda: tf.cast(dicom.decode(content), tf.float32),
+    }
+    if not dicom.available():  # `prepare` has refused every such file
+        del decoders[Decoder.DICOM]
+    return decoders
+
+
+def _png(content: Tensor, channels: int) -> Tensor:
+    # An alpha that the file has not comes out wrong below 8 bits: ask for
+    # four channels only where there are four.
+    pixels = tf.io.decode_png(content, channels=channels, dtype=tf.uint16)
+    return tf.cast(pixels, tf.float32)
+
+
+def _luminance(pixels: Tensor) -> Tensor:
+    gray = tf.tensordot(pixels, tf.constant(_LUMINANCE), 1)
+    return tf.round(gray)[..., tf.newaxis]
+
+
+def _over_black(pixels: Tensor) -> Tensor:
+    return _luminance(pixels[..., :3] * pixels[..., 3:] / 65535.0)
+
+
+def _limits(pixels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The values that become 0 and 1; an image of one value is an error."""
+    lowest, highest = tf.reduce_min(pixels), tf.reduce_max(pixels)
+    blank = tf.debugging.assert_less(lowest, highest, "blank")
+    with tf.control_dependencies([blank]):
+        limits = tf.cond(
+            tf.math.is_nan(wanted[0]),
+            lambda: _percentiles(pixels, lowest, highest),
+            lambda: wanted,
+        )
+    return limits[0], limits[1]
+
+
+def _percentiles(pixels: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
+    """Cuts `TAIL` of the pixels at each end; the same from both ends.
+
+    So an image and its negative are cut alike.
+    """
+    levels = tf.cast(tf.reshape(pixels, [-1]), tf.int32)
+    counts = tf.math.bincount(levels, minlength=_LEVELS, maxlength=_LEVELS)
+    share = tf.cast(TAIL * tf.cast(tf.size(levels), tf.float64), tf.int32)
+    limits = tf.stack(
+        [
+            tf.cast(_first_above(counts, share), tf.float32),
+            _LEVELS
+            - 1.0
+            - tf.cast(_first_above(counts[::-1], share), tf.float32),
+        ]
+    )
+    return tf.where(limits[0] < limits[1], limits, tf.stack([lowest, highest]))
+
+
+def _first_above(counts: Tensor, share: Tensor) -> Tensor:
+    """The first level at which more than `share` pixels are counted."""
+    found = tf.searchsorted(tf.cumsum(counts), share[tf.newaxis], "right")
+    return found[0]
+
+
+def _encode(image: Tensor, deep: Tensor) -> Tensor:
+    return tf.cond(
+        deep,
+        lambda: tf.io.encode_png(tf.cast(tf.round(image * 65535.0), tf.uint16)),
+        lambda: tf.io.encode_png(tf.cast(tf.round(image * 255.0), tf.uint8)),
+    )

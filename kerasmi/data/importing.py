@@ -1,0 +1,264 @@
+"""From a source to a data set: planned, converted, audited, resumable.
+
+The plan goes through the source once and decides what every row becomes.
+Shards are then made one by one beside the data set's folder; one that is
+finished is not made again after an interruption. At the end they are put
+together to exactly what `records.write` makes, with an account of every row.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasmi.data import assembly, audit, parts, publishing, work_folder
+from kerasmi.data.contents import Contents
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.import_options import Options
+from kerasmi.data.import_progress import Progress
+from kerasmi.data.parts import Outcome, Part, Parts
+from kerasmi.data.pixels import convert
+from kerasmi.data.plan import Chunk, Plan
+from kerasmi.data.probes import ImageRefused
+from kerasmi.data.schema import SPLITS
+from kerasmi.data.sources.base import Item, Source
+from kerasmi.errors import DataError
+from kerasmi.reporter import Reporter
+
+_PLAN = "plan.sqlite"
+_NOTED = 50_000  # rows between two messages
+_Key = tuple[int, int]
+
+
+def import_items(
+    source: Source,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    workers: int | None = None,
+    reporter: Reporter | None = None,
+    resume: bool = True,
+    **options: Any,
+) -> Dataset:
+    """Makes a data set of a source.
+
+    Work in progress lies in `<folder>.importing` beside the folder. The same
+    source and options give the same bytes, interrupted or not, with any
+    number of workers.
+
+    Args:
+        source: Gives the items.
+        folder: Where to: new, empty, or made before from the same.
+        name: The data set's name in tables; None is the folder's.
+        workers: Images decoded at once; None is one for each core.
+        reporter: Told of the progress; never of an id or a text.
+        resume: Keep the shards that an interrupted import has finished.
+        options: See `Options`.
+
+    Returns:
+        The data set, opened. Beside the records its folder holds `audit.md`,
+        `audit.csv` and `refused.csv`.
+
+    Raises:
+        DataError: The source cannot be used, too many rows were refused, a
+            subject is in two splits, the folder holds anything else, or the
+            disk is full.
+    """
+    settings = Options(**options)
+    folder = Path(folder)
+    publishing.published(folder)
+    header = publishing.header(
+        name=name or folder.resolve().name,
+        source=source.name,
+        label_names=source.label_names,
+        made_by={"source": source.options(), **settings.made_by()},
+        image_size=settings.image_size,
+    )
+    with (
+        work_folder.opened(folder, header, resume) as work,
+        contextlib.closing(
+            _Import(source, folder, work, header, settings, reporter)
+        ) as run,
+    ):
+        return run.run(workers)
+
+
+class _Import:
+    """One import: plan, parts, data set."""
+
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        work: Path,
+        header: dict[str, Any],
+        options: Options,
+        reporter: Reporter | None,
+    ):
+        self._source = source
+        self._folder = folder
+        self._work = work
+        self._header = header
+        self._options = options
+        self._reporter = reporter or Reporter()
+        self._contents = Contents(work / "unpacked")
+        self._plan = Plan(work / _PLAN, source.label_names)
+        self._parts = Parts(
+            work,
+            label_names=source.label_names,
+            image_size=options.image_size,
+            split_text=options.sentences,
+            target=folder,
+        )
+        self._made: dict[_Key, Part] = {}
+        # Of the shard that is being made.
+        self._refused_now: list[audit.Refusal] = []
+        self._progress = Progress(self._reporter)
+
+    def close(self) -> None:
+        """Closes what is open."""
+        self._contents.close()
+        self._plan.close()
+
+    def run(self, workers: int | None) -> Dataset:
+        """Plans, converts what is not finished, and assembles."""
+        self._read_source()
+        self._check_share()
+        header = self._look_around()
+        if publishing.refuse_foreign(self._folder, header):
+            with contextlib.suppress(DataError):
+                whole = Dataset.open(self._folder, verify="hash")
+                self._reporter.message("made before; nothing to do")
+                return whole
+        self._convert(workers)
+        self._reporter.message("assembling")
+        with publishing.disk_errors(self._folder):
+            assembled = assembly.assemble(
+                self._work,
+                header=header,
+                made=self._in_order(),
+                files=self._parts,
+                plan=self._plan,
+                source=self._source,
+            )
+        return publishing.publish(assembled, self._folder)
+
+    def _read_source(self) -> None:
+        """Fills the plan."""
+        rule = self._options.rule
+        self._reporter.message(f"reading {self._source.name}")
+        items = self._source.items(self._plan.audit)
+        for number, item in enumerate(items, 1):
+            self._plan.add(item, self._contents, rule)
+            if number % _NOTED == 0:
+                self._reporter.message(f"{number:,} images found")
+        decided = self._plan.settle(rule)
+        if not (decided or rule.overrides or self._options.split_rule is None):
+            raise DataError(
+                f"{self._source.name}: the source itself has every image's "
+                "split; leave out the rule that would split its subjects."
+            )
+        self._planned = self._plan.planned
+        self._reporter.message(
+            f"{self._planned:,} images planned, "
+            f"{self._plan.audit.refused:,} rows refused"
+        )
+        if not self._planned and not self._plan.audit.refused:
+            raise DataError(
+                f"{self._source.name}: the data set would be empty: its "
+                "filters leave no image "
+                f"({_counted(self._plan.audit.counts) or 'it has no row'})."
+            )
+
+    def _look_around(self) -> dict[str, Any]:
+        """Finds the parts that are made; returns the whole header."""
+        content = hashlib.sha256()
+        for chunk in self._chunks():
+            content.update(chunk.content.encode())
+            part = self._parts.finished(chunk)
+            if part is not None:
+                self._made[_key(chunk)] = part
+        header: dict[str, Any] = json.loads(json.dumps(self._header))
+        header["made_by"]["options"]["plan"] = content.hexdigest()
+        return header
+
+    def _convert(self, workers: int | None) -> None:
+        """Makes the parts that are not made."""
+        self._check_share()
+        done = sum(p.records + len(p.refused) for p in self._made.values())
+        self._progress.start(self._planned - done, done)
+        results = convert(
+            self._jobs(set(self._made)),
+            self._contents,
+            size=self._options.image_size,
+            intensity=self._options.intensity,
+            workers=workers,
+        )
+        by_chunk = itertools.groupby(results, lambda result: _key(result[0][0]))
+        for key, group in by_chunk:
+            (chunk, item), outcome = next(group)
+            outcomes = ((item, outcome) for (_, item), outcome in group)
+            first = [(item, outcome)]
+            whole = self._watched(itertools.chain(first, outcomes))
+            self._made[key] = self._parts.write(chunk, whole)
+            self._refused_now.clear()
+        self._check_share()
+        self._progress.finish()
+
+    def _jobs(
+        self, made: set[_Key]
+    ) -> Iterator[tuple[tuple[Chunk, Item], Item]]:
+        for chunk in self._chunks():
+            if _key(chunk) not in made:
+                for item in chunk.items:
+                    yield (chunk, item), item
+
+    def _watched(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        for item, outcome in outcomes:
+            if isinstance(outcome, ImageRefused):
+                refusal = (item.image_id, item.origin, str(outcome))
+                self._refused_now.append((parts.CHECK, *refusal))
+                self._check_share()
+            self._progress.advance()
+            yield item, outcome
+
+    def _chunks(self) -> Iterator[Chunk]:
+        return self._plan.chunks(self._options.records_per_shard)
+
+    def _in_order(self) -> list[Part]:
+        return [self._made[key] for key in sorted(self._made)]
+
+    def _refused(self) -> Iterator[audit.Refusal]:
+        yield from assembly.refused(self._plan, self._in_order())
+        yield from self._refused_now
+
+    def _check_share(self) -> None:
+        """Raises where more rows were refused than may be."""
+        number = self._plan.audit.refused + len(self._refused_now)
+        number += sum(len(part.refused) for part in self._made.values())
+        total = self._planned + self._plan.audit.refused
+        if number <= self._options.refuse_share * total:
+            return
+        file = self._work / audit.REFUSED
+        with publishing.disk_errors(self._folder):
+            audit.write_refused(file, self._refused())
+        reasons = Counter(f"{row[0]}: {row[3]}" for row in self._refused())
+        reason, times = reasons.most_common(1)[0]
+        raise DataError(
+            f"{number:,} of {total:,} rows were refused ({number / total:.1%}),"
+            f" more than the {self._options.refuse_share:.1%} allowed; "
+            f"{times:,} of them for: {reason[:150]}. {file} lists them all. "
+            "Mend the source, or allow more (--max-refused)."
+        )
+
+
+def _key(chunk: Chunk) -> _Key:
+    return SPLITS.index(chunk.split), chunk.number
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{step}: {n:,}" for step, n in counts.items())

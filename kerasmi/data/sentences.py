@@ -1,0 +1,207 @@
+"""Sentences of a report: no number broken, no word lost.
+
+What ends a sentence is decided mark by mark, since in reports most full
+stops after a digit are decimals or list numbers. Only three things are left
+out: list marks (`1.`, `(2)`, `-`), section headings (`FINDINGS:`), and what
+holds neither a letter nor a digit.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+MAX_SENTENCES = 32
+# What an import accepts in place of `split`.
+Splitter = Callable[[str], list[str]]
+
+_HEADING = (
+    r"(?:FINDINGS?(?: ?(?:/|AND) ?IMPRESSIONS?)?|IMPRESSIONS?|CONCLUSIONS?|"
+    r"RECOMMENDATIONS?|COMPARISONS?|INDICATIONS?|TECHNIQUE|EXAMINATION|"
+    r"REASON FOR EXAM(?:INATION)?|ADDENDUM|NOTIFICATION|WET READ|NARRATIVE|"
+    r"FINAL REPORT|(?:(?:PAST|MEDICAL|CLINICAL|PATIENT) ){0,3}HISTORY)"
+)
+_NEWLINE = re.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+_SPACES = re.compile(r"[^\S\n]+")
+_BREAK = re.compile(
+    r"\n(?: ?\n)+"  # a blank line
+    r"|^ ?[_=*-]{3,} ?$"  # a rule, as above an addendum
+    r"|^ ?[-*•·] "  # a bullet
+    rf"|(?<!\w){_HEADING} ?:|^ ?FINAL REPORT ?$",
+    re.MULTILINE,
+)
+_LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)
+
+# 1. or 1) or (1), then a space, the end, or a word glued to it.
+_MARK = re.compile(r"(?<!\S)\(?(\d{1,2})([.)])(?=\s|$|[A-Z][A-Za-z])")
+# "of rib 2. The heart": after these words a number is no list mark.
+_COUNTED = re.compile(
+    r"\b(?:and|or|to|of|at|by|than|vs|x|ribs?|grade|stage|level|type|zone|"
+    r"lobe|segment|class|lead|image|series|view|number|day|[TLCS])$",
+    re.IGNORECASE,
+)
+# "Chest 1. No change.": a list of one under its title.
+_TITLE = re.compile(r"(?:^|[.:;?!] )[A-Z][a-z]+(?: [a-z]+)?$")
+_END = re.compile(
+    r"(?<![.!?])([.!?]++)[\"')\]\u201d\u2019]*+"
+    r"(?:(\s++)|(?=[A-Z][a-z]))"  # "clear.The heart" lacks its space
+)
+_ABBREVIATION = re.compile(
+    r"(?<!\w)(?:[Dd]rs?|DRS?|Mrs?|Ms|[Pp]rof|St|[Vv]s|[Aa]pprox|cf|e\.g|i\.e|"
+    r"[Ff]igs?|resp|incl)$"
+)
+_NUMBER_SIGN = re.compile(r"(?<!\w)[Nn]o$")
+_INITIAL = re.compile(r"(?<!\w)(?:Drs?|Mrs?|Ms|Prof)\.(?: ?[A-Z]\.)* ?[A-Z]$")
+_DOTTED = re.compile(r"(?<!\w)(?:[A-Za-z]\.)+[A-Za-z]$")  # p.m, M.D
+_LONG_WORD = re.compile(r"[^\W\d_]{4}$")
+_SHORT_WORD = re.compile(r"(?:[a-z]{3}|XX)$")
+_TITLE_CASE = re.compile(r"[A-Z][a-z]")
+# Two letters in a row, other than a de-identification mark such as XXXX.
+_LETTER = r"[^\W\d_]"
+_WORD = re.compile(rf"(?<!{_LETTER})(?!X+(?!{_LETTER})){_LETTER}{{2}}")
+_REACH = 40  # characters looked at before a mark
+
+
+def split(
+    text: str, min_words: int = 1, max_sentences: int | None = MAX_SENTENCES
+) -> list[str]:
+    """Splits a report, or a section of one, into sentences.
+
+    Blank lines, list marks and section headings separate; other line ends
+    are wrapped lines. A sentence ends at `.`, `!` or `?` before a capital, a
+    digit or a de-identification mark, and after a long word before anything;
+    decimals, titles, `p.m.` and the like end none. What has no word of two
+    letters (`5/6/2010.`) stays with the sentence before it. Case is kept.
+
+    Args:
+        text: Sections are best joined by a blank line.
+        min_words: Shorter sentences are dropped; if all are shorter, the
+            longest is kept.
+        max_sentences: Later sentences are dropped; None keeps all.
+
+    Returns:
+        The sentences, each on one line; splitting one again returns it
+        alone. Empty only if the text has no letter.
+    """
+    if min_words < 1 or (max_sentences is not None and max_sentences < 1):
+        raise ValueError(
+            "min_words and max_sentences must be at least 1, received "
+            f"{min_words} and {max_sentences}."
+        )
+    sentences = _settle(text)
+    if not sentences and _has_letter(text):
+        sentences = [" ".join(text.split())]
+    kept = [s for s in sentences if len(s.split()) >= min_words]
+    kept = kept or sorted(sentences, key=len)[-1:]
+    return kept[:max_sentences]
+
+
+def _settle(text: str) -> list[str]:
+    """Splits until every sentence, split again, stays as it is."""
+    settled, todo = [], [text]
+    while todo:
+        text = todo.pop()
+        sentences = _attach(_fragments(text))
+        if sentences == [text]:
+            settled.append(text)
+        else:
+            todo.extend(reversed(sentences))
+    return settled
+
+
+def _fragments(text: str) -> Iterator[str]:
+    text = _SPACES.sub(" ", _NEWLINE.sub("\n", text))
+    for block in _BREAK.split(text):
+        for item in _items(block):
+            yield from _ends(" ".join(item.split()))
+
+
+def _items(block: str) -> Iterator[str]:
+    """Cuts at list marks and leaves them out."""
+    marks = list(_MARK.finditer(block))
+    # A list that starts in mid-line must go on: "1. ... 2. ...".
+    twos = [mark.start() for mark in marks if mark[1] == "2"]
+    last_two = twos[-1] if twos else -1
+    start, previous, style = 0, 0, ""
+    for mark in marks:
+        number = int(mark[1])
+        follows = number == previous + 1 and style in ("", mark[2])
+        if previous == 0 or number == 1:
+            follows = number == 1 and (
+                mark.start() < last_two or _titled(block, mark.start())
+            )
+        if _is_list_mark(block, mark, follows, number in (1, previous + 1)):
+            yield block[start : mark.start()]
+            start, previous, style = mark.end(), number, mark[2]
+    yield block[start:]
+
+
+def _titled(block: str, start: int) -> bool:
+    """Returns whether two words at most stand before a mark."""
+    return bool(_TITLE.search(block[max(0, start - _REACH) : start].rstrip()))
+
+
+def _is_list_mark(
+    block: str, mark: re.Match[str], follows: bool, in_order: bool
+) -> bool:
+    before = block[max(0, mark.start() - _REACH) : mark.start()]
+    after = block[mark.end() : mark.end() + 3].strip()
+    left = before.rstrip()
+    if not left or left[-1] in ".:;?!":
+        if _ABBREVIATION.search(left[:-1]) or _NUMBER_SIGN.search(left[:-1]):
+            return False
+        # "5. 8 mm" may be a measurement, "1. 8 mm" heads a list.
+        return in_order or (bool(after) and not after[0].isdigit())
+    starts = after[:1].isupper() or "\n" in before[len(left) :]
+    return follows and starts and not _COUNTED.search(left)
+
+
+def _ends(item: str) -> Iterator[str]:
+    start = 0
+    for end in _END.finditer(item):
+        if _is_end(item, end):
+            yield item[start : end.end()]
+            start = end.end()
+    yield item[start:]
+
+
+def _is_end(item: str, end: re.Match[str]) -> bool:
+    left = item[max(0, end.start() - _REACH) : end.start()]
+    right = item[end.end() : end.end() + 4]
+    stop = end[1]
+    if end[2] is None:
+        return stop == "." and bool(_SHORT_WORD.search(left))
+    if (not left or left[-1].isspace()) and not stop.startswith(".."):
+        return stop == "."  # "? pneumonia" asks about what follows
+    if stop == ".":
+        if _ABBREVIATION.search(left) or _INITIAL.search(left):
+            return False
+        if _NUMBER_SIGN.search(left) and right[:1].isdigit():
+            return False
+        if _DOTTED.search(left):
+            return bool(_TITLE_CASE.match(right))
+    first = right.lstrip("\"'([\u201c\u2018")[:1]
+    if first.isupper() or first.isdigit() or first == "_":
+        return True
+    # Lower case: "clear. the heart" ends, "approx. the" and "and ..." do not.
+    return stop in (".", "..") and bool(_LONG_WORD.search(left))
+
+
+def _attach(fragments: Iterator[str]) -> list[str]:
+    """Joins what has no word to its neighbour."""
+    sentences: list[list[str]] = []
+    waiting: list[str] = []
+    for fragment in fragments:
+        text = fragment.strip()
+        lead = _LEAD.match(text)
+        text = text[lead.end() :] if lead else text
+        if _WORD.search(text):
+            sentences.append([*waiting, text])
+            waiting = []
+        elif any(map(str.isalnum, text)):
+            (sentences[-1] if sentences else waiting).append(text)
+    if _has_letter("".join(waiting)):
+        sentences.append(waiting)
+    return [" ".join(sentence) for sentence in sentences]
+
+
+def _has_letter(text: str) -> bool:
+    return any(map(str.isalpha, text))

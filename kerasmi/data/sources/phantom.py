@@ -1,0 +1,264 @@
+"""The phantom: synthetic radiographs with reports, and the truth about them.
+
+The generative model of the paper's section 3, made executable: hidden
+statuses H draw the regions of an image together with the acquisition V^I,
+and write the sentences of a report together with the wording V^R, in an
+order M; V^I, V^R and M are independent of each other and of H.
+"""
+
+import itertools
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasmi.data.schema import CELLS, PATHOLOGY9, SPLITS, Record
+from kerasmi.data.sources import phantom_report
+from kerasmi.data.sources.phantom_findings import effect
+from kerasmi.data.sources.phantom_image import (
+    Acquisition,
+    Anatomy,
+    Array,
+    Frame,
+    cells,
+    encode,
+    expose,
+)
+from kerasmi.data.sources.phantom_status import (
+    Status,
+    draw_acuity,
+    draw_statuses,
+    truth,
+)
+from kerasmi.data.sources.phantom_thorax import thorax
+
+SIZES = (64, 128, 256)
+SOURCE = "phantom"
+# Probabilities of 1, 2, 3 studies a subject and images a study.
+_STUDIES = (0.80, 0.14, 0.06)
+_IMAGES = (0.84, 0.13, 0.03)
+_VIEWS = ("PA", "AP")
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """What to generate.
+
+    Attributes:
+        train: Images of the training split.
+        validation: Images of the validation split.
+        test: Images of the test split.
+        size: Pixels of a side: 64, 128 or 256. The same thorax at each.
+        seed: Another seed, other subjects.
+    """
+
+    train: int = 4000
+    validation: int = 500
+    test: int = 1000
+    size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise ValueError(
+                f"Phantom(size={self.size}): expected one of {SIZES}, so that "
+                "the 4x4 regions are whole pixels."
+            )
+        for split in SPLITS:
+            if self.images(split) < 0:
+                raise ValueError(
+                    f"Phantom({split}={self.images(split)}): expected the "
+                    "number of images, 0 or more."
+                )
+        if self.seed < 0:
+            raise ValueError(f"Phantom(seed={self.seed}): expected 0 or more.")
+
+    def images(self, split: str) -> int:
+        """Returns how many images a split has."""
+        return int(getattr(self, split))
+
+    def __len__(self) -> int:
+        return sum(self.images(split) for split in SPLITS)
+
+
+def generate(phantom: Phantom, workers: int = 1) -> Iterator[Record]:
+    """Yields the records of all splits, training first.
+
+    Each subject is drawn from the seed, the split and the subject's number
+    alone: the same bytes for any number of workers, and a larger split
+    begins with the records of a smaller one.
+
+    Args:
+        phantom: Sizes and seed.
+        workers: Processes; 1 stays in this one.
+    """
+    for split in SPLITS:
+        yield from generate_split(phantom, split, workers)
+
+
+def generate_split(
+    phantom: Phantom, split: str, workers: int = 1
+) -> Iterator[Record]:
+    """Yields the records of one split, subject by subject.
+
+    Args:
+        phantom: Sizes and seed.
+        split: One of `SPLITS`.
+        workers: Processes; 1 stays in this one.
+
+    Raises:
+        ValueError: For an unknown split or fewer than one worker.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: expected one of {SPLITS}.")
+    if workers < 1:
+        raise ValueError(f"workers={workers}: expected 1 or more.")
+    wanted = phantom.images(split)
+    # Every subject has an image: no more subjects than images are needed.
+    subjects = ((phantom, split, number) for number in range(wanted))
+    if workers == 1:
+        yield from _first(wanted, map(_subject, subjects))
+        return
+    # Spawned, since a process that holds TensorFlow must not be forked.
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from _first(wanted, pool.imap(_subject, subjects, chunksize=16))
+
+
+def _first(wanted: int, lists: Iterable[list[Record]]) -> Iterator[Record]:
+    return itertools.islice(itertools.chain.from_iterable(lists), wanted)
+
+
+def _subject(task: tuple[Phantom, str, int]) -> list[Record]:
+    return subject(*task)
+
+
+def stream(phantom: Phantom, split: str, *keys: int) -> np.random.Generator:
+    """Returns the random numbers of one subject, study or image."""
+    entropy = (phantom.seed, SPLITS.index(split), *keys)
+    return np.random.default_rng(np.random.SeedSequence(entropy))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study before it is drawn: what the records are made from.
+
+    Attributes:
+        anatomy: The subject's build.
+        statuses: The hidden variables H.
+        report: What was written.
+        exposures: One for each image.
+    """
+
+    anatomy: Anatomy
+    statuses: tuple[Status, ...]
+    report: phantom_report.Report
+    exposures: tuple[Acquisition, ...]
+
+
+def studies(phantom: Phantom, split: str, number: int) -> list[Study]:
+    """Draws the studies of one subject, without their pictures."""
+    generator = stream(phantom, split, number)
+    anatomy = Anatomy.draw(generator)
+    found, acuity = [], None
+    for _ in range(1 + int(generator.choice(3, p=_STUDIES))):
+        acuity = draw_acuity(generator, acuity)
+        statuses = draw_statuses(generator, acuity)
+        report = phantom_report.write(statuses, generator)
+        view = _VIEWS[int(generator.integers(2))]
+        exposures = tuple(
+            Acquisition.draw(generator, view)
+            for _ in range(1 + int(generator.choice(3, p=_IMAGES)))
+        )
+        found.append(Study(anatomy, statuses, report, exposures))
+    return found
+
+
+def draw(
+    study: Study, exposure: Acquisition, size: int
+) -> tuple[Array, dict[Status, Array]]:
+    """Draws one image of a study.
+
+    Leaving a status out of `study.statuses` draws the same thorax in the
+    same pose and noise without it.
+
+    Args:
+        study: Whose anatomy and statuses are drawn.
+        exposure: The pose, the tone and the noise.
+        size: Pixels of a side.
+
+    Returns:
+        The (size, size) uint8 picture, and for each status the attenuation
+        that it adds.
+    """
+    frame = Frame(study.anatomy, exposure, size)
+    effects = {status: effect(frame, status) for status in study.statuses}
+    added = sum(effects.values(), np.zeros_like(frame.x))
+    # A lung that is already opaque cannot become much brighter.
+    added = 0.55 * np.tanh(added / 0.55)
+    return expose(thorax(frame) + added, exposure), effects
+
+
+def subject(phantom: Phantom, split: str, number: int) -> list[Record]:
+    """Returns the records of one subject, image by image.
+
+    Args:
+        phantom: Sizes and seed.
+        split: One of `SPLITS`.
+        number: The subject's number within the split.
+    """
+    name = f"{split}-{number:05d}"
+    records = []
+    for index, study in enumerate(studies(phantom, split, number)):
+        for image, exposure in enumerate(study.exposures):
+            study_id = f"{name}-s{index + 1}"
+            records.append(
+                _record(study, exposure, phantom.size, split, name, study_id)
+                | {"image_id": f"{study_id}-i{image + 1}"}
+            )
+    return [Record(**record) for record in records]
+
+
+def _record(
+    study: Study,
+    exposure: Acquisition,
+    size: int,
+    split: str,
+    subject_id: str,
+    study_id: str,
+) -> dict:
+    picture, effects = draw(study, exposure, size)
+    where = {status: cells(effects[status]) for status in study.statuses}
+    report = study.report
+    return {
+        "image": encode(picture),
+        "study_id": study_id,
+        "subject_id": subject_id,
+        "split": split,
+        "view": exposure.view,
+        "findings": " ".join(s.text for s in report.findings),
+        "impression": " ".join(s.text for s in report.impression),
+        "sentences": tuple(s.text for s in report.sentences),
+        "labels": report.labels,
+        "source": SOURCE,
+        "truth": truth(study.statuses, PATHOLOGY9),
+        "regions": _regions(where),
+        "sentence_findings": tuple(s.finding for s in report.sentences),
+        "sentence_regions": tuple(
+            _union([where[status] for status in sentence.statuses])
+            for sentence in report.sentences
+        ),
+    }
+
+
+def _regions(where: dict[Status, bytes]) -> dict[str, bytes]:
+    return {
+        name: _union(
+            [w for status, w in where.items() if name in status.findings]
+        )
+        for name in PATHOLOGY9
+    }
+
+
+def _union(masks: list[bytes]) -> bytes:
+    return bytes(max(cell) for cell in zip(bytes(CELLS), *masks, strict=True))

@@ -1,0 +1,241 @@
+"""The phantom's frame, strokes and film: where, with what and on what it draws.
+
+Everything is drawn in the thorax's own coordinates: x from -1 to 1, the
+subject's right on the image's left, y from -1 (neck) to 1 (abdomen). A pose
+maps them to the image, so a picture of any size shows the same thorax.
+"""
+
+import io
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from kerasmi.data.schema import GRID
+
+Array = np.ndarray
+NOISE_GRID = 64  # noise that larger pictures share with the 64-pixel one
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A subject's build; the same in all the subject's images."""
+
+    width: float  # of the thorax, from the midline to the lateral wall
+    apex: float  # y of the lung tops
+    dome: float  # y of the right diaphragm
+    dome_difference: float  # how much lower the left diaphragm stands
+    heart: float  # size of the heart, 1 on average
+    heart_x: float
+    aorta: float
+    hila: float  # brightness of the hila
+    vessels: float  # brightness of the vessels
+    thickness: float  # attenuation of the soft tissue
+    ribs: float  # brightness of the bones
+    rib_spacing: float
+    rib_phase: float
+    breasts: float  # 0 where there is no breast shadow
+    stomach: float  # size of the air bubble under the left diaphragm
+    seed: int  # of the vessels
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator) -> "Anatomy":
+        """Draws a subject."""
+        normal, uniform = generator.normal, generator.uniform
+        return cls(
+            width=normal(0.80, 0.025),
+            apex=normal(-0.80, 0.025),
+            dome=normal(0.45, 0.05),
+            dome_difference=max(normal(0.07, 0.03), 0.02),
+            heart=normal(1.0, 0.055),
+            heart_x=normal(0.12, 0.015),
+            aorta=uniform(0.06, 0.11),
+            hila=uniform(0.09, 0.20),
+            vessels=uniform(0.05, 0.14),
+            thickness=normal(0.66, 0.04),
+            ribs=uniform(0.05, 0.11),
+            rib_spacing=uniform(0.155, 0.185),
+            rib_phase=uniform(),
+            breasts=uniform(0.04, 0.10) * (generator.random() < 0.5),
+            stomach=uniform(0.07, 0.15) * (generator.random() < 0.5),
+            seed=int(generator.integers(2**32)),
+        )
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How one image was taken: the nuisance V^I of the paper's section 3."""
+
+    rotation: float  # radians
+    scale: float
+    aspect: float
+    shift: tuple[float, float]
+    inspiration: float  # how much lower the diaphragm stands
+    turn: float  # sideways displacement of the heart
+    magnification: float  # of the heart; larger in an AP view
+    gain: float
+    gamma: float
+    gradient: tuple[float, float]
+    noise: float  # standard deviation, as a part of the full range
+    texture: float  # of the lung's own grain
+    crowding: float  # haze around the hila that is no edema
+    view: str
+    seed: int  # of the noise
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator, view: str) -> "Acquisition":
+        """Draws one exposure in the view `"PA"` or `"AP"`."""
+        normal, uniform = generator.normal, generator.uniform
+        portable = view == "AP"
+        return cls(
+            rotation=np.deg2rad(uniform(-6, 6)),
+            scale=uniform(0.90, 1.04),
+            aspect=uniform(0.95, 1.06),
+            shift=(uniform(-0.07, 0.07), uniform(-0.07, 0.05)),
+            inspiration=normal(-0.05 if portable else 0.02, 0.03),
+            turn=normal(0.0, 0.02),
+            magnification=1.05 if portable else 1.0,
+            gain=uniform(0.86, 1.12),
+            gamma=uniform(0.80, 1.25),
+            gradient=(normal(0, 0.03), normal(0, 0.03)),
+            noise=uniform(0.012, 0.032),
+            texture=uniform(0.02, 0.05),
+            crowding=uniform(0.0, 0.06),
+            view=view,
+            seed=int(generator.integers(2**32)),
+        )
+
+
+def ramp(distance: Array, width: float) -> Array:
+    """Returns 0 to 1 as `distance` goes from `-width/2` to `width/2`."""
+    return np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
+
+
+def gaussian(x: Array, y: Array, width: float, height: float) -> Array:
+    """Returns a bell of height 1 around the origin."""
+    return np.exp(-0.5 * ((x / width) ** 2 + (y / height) ** 2))
+
+
+def ellipse(
+    x: Array, y: Array, width: float, height: float, soft: float
+) -> Array:
+    """Returns 1 inside an ellipse of these half axes and 0 outside."""
+    radius = np.sqrt((x / width) ** 2 + (y / height) ** 2)
+    return ramp((1 - radius) * min(width, height), soft)
+
+
+def stroke(
+    x: Array, y: Array, points: Array, width: float, soft: float
+) -> Array:
+    """Returns 1 on the line through `points` (K, 2) and 0 off it."""
+    nearest = np.full(x.shape, np.inf, np.float32)
+    for (ax, ay), (bx, by) in itertools.pairwise(points):
+        dx, dy = bx - ax, by - ay
+        along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)
+        along = np.clip(along, 0, 1)
+        squared = (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2
+        np.minimum(nearest, squared, out=nearest)
+    return ramp(0.5 * width - np.sqrt(nearest), soft)
+
+
+def grain(generator: np.random.Generator, cells: int, size: int) -> Array:
+    """Returns (size, size) normal noise that is smooth within `cells`."""
+    coarse = generator.standard_normal((cells, cells), np.float32)
+    if cells == size:
+        return coarse
+    at = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+    weights = np.maximum(1 - abs(at[:, None] - np.arange(cells)), 0)
+    weights = weights.astype(np.float32)
+    return weights @ coarse @ weights.T
+
+
+class Frame:
+    """The thorax's coordinates at each pixel, and the lungs in them.
+
+    Attributes:
+        x, y: (size, size) coordinates of the pixels.
+        soft: Width of a sharp edge: about a pixel.
+        lungs: `"right"` and `"left"` to (size, size) masks in [0, 1].
+    """
+
+    def __init__(self, anatomy: Anatomy, taken: Acquisition, size: int):
+        self.anatomy, self.taken, self.size = anatomy, taken, size
+        at = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
+        across, down = (
+            at[None, :] - taken.shift[0],
+            at[:, None] - taken.shift[1],
+        )
+        cos, sin = np.cos(taken.rotation), np.sin(taken.rotation)
+        scale = np.float32(taken.scale)
+        self.x = ((cos * across + sin * down) / scale).astype(np.float32)
+        self.y = (cos * down - sin * across) / (scale * taken.aspect)
+        self.y = self.y.astype(np.float32)
+        self.soft = max(2 / size / taken.scale, 0.012)
+        self.lungs = {
+            s: self.lung(s, self.outward(s)) for s in ("right", "left")
+        }
+        self.air = self.lungs["right"] + self.lungs["left"]
+
+    def outward(self, side: str) -> Array:
+        """Returns the distance from the midline towards a side."""
+        return self.x if side == "left" else -self.x
+
+    def dome(self, side: str) -> float:
+        """Returns the y at which a diaphragm is highest."""
+        lower = self.anatomy.dome_difference if side == "left" else 0.0
+        return self.anatomy.dome + lower + self.taken.inspiration
+
+    def diaphragm(self, side: str, out: Array | float) -> Array:
+        """Returns the y of a diaphragm at the distance `out`."""
+        away = out - np.float32(0.40)
+        return self.dome(side) + np.where(away > 0, 1.25, 0.5) * away**2
+
+    def wall(self, y: Array) -> Array:
+        """Returns how far the lungs reach outwards at the height y."""
+        depth = np.clip((y - self.anatomy.apex) / 0.95, 0, 1)
+        return self.anatomy.width * np.sqrt(1 - (1 - depth) ** 2.6)
+
+    def lung(self, side: str, out: Array, y: Array | None = None) -> Array:
+        """Returns the mask of a lung at the distances `out` and `y`."""
+        y = self.y if y is None else y
+        depth = np.clip((y - self.anatomy.apex) / 0.6, 0, 1)
+        inner = np.float32(0.125) + 0.17 * (1 - depth) ** 3
+        soft = self.soft
+        inside = ramp(out - inner, soft + 0.03)
+        inside *= ramp(self.wall(y) - out, soft + 0.02)
+        return inside * ramp(self.diaphragm(side, out) - y, soft + 0.01)
+
+
+def expose(attenuation: Array, taken: Acquisition) -> Array:
+    """Turns attenuations into an 8-bit picture: tone, shading and noise."""
+    size = len(attenuation)
+    generator = np.random.default_rng(taken.seed)
+    at = np.linspace(-1, 1, size, dtype=np.float32)
+    shade = taken.gradient[0] * at[None, :] + taken.gradient[1] * at[:, None]
+    tone = np.maximum(attenuation * taken.gain + shade, 0) / 1.05
+    tone = np.tanh(1.25 * tone ** np.float32(taken.gamma)) / np.tanh(1.25)
+    shared = 0.8 * grain(generator, NOISE_GRID, size)
+    own = 0.6 * generator.standard_normal((size, size), np.float32)
+    tone = tone + taken.noise * (shared + own)
+    return np.rint(255 * np.clip(tone, 0, 1)).astype(np.uint8)
+
+
+def encode(picture: Array) -> bytes:
+    """Returns the PNG bytes of an 8-bit gray picture."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def cells(effect: Array) -> bytes:
+    """Returns the 4x4 cells in which a finding shows, 16 bytes of 0 or 1.
+
+    A cell counts from 30% of what the strongest cell has.
+
+    Args:
+        effect: (size, size) attenuation that the finding adds or takes.
+    """
+    part = len(effect) // GRID
+    total = abs(effect).reshape(GRID, part, GRID, part).sum((1, 3)).ravel()
+    return bytes((total > 0.3 * total.max()).astype(np.uint8))

@@ -1,0 +1,140 @@
+"""The phantom's thorax without a finding, as a sum of attenuations."""
+
+import numpy as np
+
+from kerasmi.data.sources.phantom_image import (
+    Array,
+    Frame,
+    ellipse,
+    gaussian,
+    grain,
+    ramp,
+)
+
+HEART_DENSITY = 0.42  # what the heart adds where there would be lung
+
+
+def heart_mask(frame: Frame, size: float) -> Array:
+    """Returns the shadow of a heart, `size` 1 a normal one."""
+    anatomy, taken = frame.anatomy, frame.taken
+    size = size * anatomy.heart * taken.magnification
+    x = frame.x - (anatomy.heart_x + taken.turn + 0.06 * (size - 1))
+    y = frame.y - (frame.dome("right") - 0.17)
+    cos, sin = np.cos(0.5), np.sin(0.5)
+    long, short = 0.37 * size, 0.265 * size
+    return ellipse(
+        cos * x + sin * y, cos * y - sin * x, long, short, frame.soft + 0.04
+    )
+
+
+def thorax(frame: Frame) -> Array:
+    """Returns the attenuation of a thorax without a finding."""
+    x, y, anatomy = frame.x, frame.y, frame.anatomy
+    out = abs(x)
+    body = _body(frame, out)
+    below = ramp(y - frame.diaphragm("right", out), 0.12)
+    dense = anatomy.thickness + 0.10 * below - 0.05 * ramp(-0.5 - y, 0.8)
+    picture: Array = body * dense
+    picture -= frame.air * (0.47 - 0.05 * y)
+    picture += HEART_DENSITY * frame.air * heart_mask(frame, 1.0)
+    picture += _mediastinum(frame) + _bones(frame, out)
+    picture += _vessels(frame)
+    picture += _grain(frame)
+    crowded = gaussian(out - 0.30, y, 0.20, 0.30)
+    picture += frame.taken.crowding * frame.air * crowded
+    if anatomy.breasts:
+        edge = ellipse(out - 0.48, y - 0.16, 0.36, 0.34, 0.06)
+        picture += anatomy.breasts * edge * ramp(y + 0.1, 0.6)
+    if anatomy.stomach:
+        depth = y - frame.dome("left") - 0.05 - anatomy.stomach
+        bubble = ellipse(x - 0.40, depth, 0.17, anatomy.stomach, 0.05)
+        picture -= 0.22 * bubble
+    return picture
+
+
+def _body(frame: Frame, out: Array) -> Array:
+    """Soft tissue: the shoulders fall away from the neck."""
+    y = frame.y
+    shoulder = -0.98 + 0.26 * np.maximum(out - 0.24, 0) ** 1.3
+    neck = ramp(0.30 - out, 0.1)
+    side = 1.05 - 0.09 * ramp(y + 0.1, 0.6)
+    inside = np.maximum(ramp(y - shoulder, 0.07), neck)
+    return inside * (
+        0.25 * ramp(side - out, 0.05) + 0.75 * ramp(side - out, 0.4)
+    )
+
+
+def _mediastinum(frame: Frame) -> Array:
+    """Spine, great vessels, hila and the dark windpipe."""
+    x, y, anatomy = frame.x - frame.taken.turn, frame.y, frame.anatomy
+    air = frame.air
+    picture: Array = 0.10 * ramp(0.15 - abs(x), 0.10)
+    knob = ellipse(x - 0.14, y + 0.34, anatomy.aorta, 0.10, 0.05)
+    trunk = ellipse(x - 0.15, y + 0.12, 0.09, 0.12, 0.06)
+    veins = ellipse(x + 0.12, y + 0.32, 0.09, 0.30, 0.08)
+    picture += air * (0.34 * knob + 0.2 * trunk + 0.22 * veins)
+    hila = gaussian(x + 0.21, y + 0.03, 0.085, 0.13)
+    hila += gaussian(x - 0.22, y + 0.08, 0.085, 0.13)
+    picture += anatomy.hila * air * hila
+    pipe: Array = ramp(0.04 - abs(x), 0.04) * ramp(-0.24 - y, 0.1)
+    branch = ramp(0.03 - abs(y + 0.24 - 0.9 * abs(x)), 0.05)
+    pipe = np.maximum(pipe, 0.7 * branch * ramp(0.16 - abs(x), 0.08))
+    return picture - 0.17 * pipe
+
+
+def _bones(frame: Frame, out: Array) -> Array:
+    """Spine, ribs behind and in front, clavicles and shoulders."""
+    x, y, anatomy = frame.x, frame.y, frame.anatomy
+    soft = frame.soft + 0.015
+    spine = ramp(0.08 - abs(x), 0.04) * (1 + 0.35 * np.cos(48 * y))
+    cage = ramp(frame.wall(y) + 0.05 - out, soft + 0.03)
+    cage *= ramp(frame.diaphragm("right", out) + 0.25 - y, 0.5)
+
+    def ribs(curve: Array, spacing: float, half: float) -> Array:
+        phase = (y - curve) / spacing + anatomy.rib_phase
+        off = abs(phase - np.floor(phase) - 0.5) * spacing
+        body = ramp(half - off, soft)
+        # The cortex is denser than the marrow.
+        return body * (0.65 + 0.7 * (off / half) ** 2)
+
+    behind = ribs(
+        0.62 * np.maximum(out - 0.2, 0) ** 2, anatomy.rib_spacing, 0.033
+    )
+    front = ribs(
+        0.85 * np.maximum(1 - out, 0) ** 1.3, 1.1 * anatomy.rib_spacing, 0.036
+    )
+    front *= ramp(out - 0.38, 0.3)
+    picture = 0.06 * spine + anatomy.ribs * cage * (behind + 0.6 * front)
+    collar = -0.60 - 0.22 * np.maximum(out - 0.1, 0) + 0.03 * np.sin(9 * out)
+    clavicle = ramp(0.036 - abs(y - collar), soft) * ramp(out - 0.08, 0.04)
+    clavicle *= ramp(0.86 - out, 0.05)
+    blade = ellipse(out - 0.86, y + 0.32, 0.15, 0.30, 0.06) * (y > -0.6)
+    joint = ellipse(out - 0.98, y + 0.64, 0.13, 0.13, 0.04)
+    return picture + 1.6 * anatomy.ribs * (clavicle + 0.4 * blade + joint)
+
+
+def _grain(frame: Frame) -> Array:
+    """The lung's own texture, another in each image."""
+    generator = np.random.default_rng((frame.taken.seed, 1))
+    return frame.taken.texture * frame.air * grain(generator, 24, frame.size)
+
+
+def _vessels(frame: Frame) -> Array:
+    """Vessels that fan out from the hila and fade."""
+    generator = np.random.default_rng(frame.anatomy.seed)
+    picture = np.zeros_like(frame.x)
+    for side, height in (("right", 0.03), ("left", 0.08)):
+        across, down = frame.outward(side) - 0.17, frame.y + height
+        reach = np.sqrt(across**2 + down**2)
+        angle = np.arctan2(down, across)
+        width = 0.032 - 0.036 * reach
+        fade = frame.lungs[side] * ramp(reach - 0.10, 0.12)
+        fade *= 1 - 0.8 * np.minimum(reach, 1)
+        for at in np.linspace(-1.35, 1.45, 9):
+            start, bend = (
+                at + generator.normal(0, 0.1),
+                generator.normal(0, 0.5),
+            )
+            off = abs(angle - start - bend * reach) * reach
+            np.maximum(picture, fade * ramp(width - off, 0.04), out=picture)
+    return frame.anatomy.vessels * picture

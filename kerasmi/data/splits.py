@@ -1,0 +1,70 @@
+"""Splits: a subject's images stay together."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from kerasmi.data.schema import SPLITS
+from kerasmi.errors import DataError
+
+
+def by_subject(
+    subject_ids: Iterable[str], fractions: Mapping[str, float], seed: int = 0
+) -> np.ndarray:
+    """Assigns each subject to a split by a hash of its id.
+
+    A subject's split depends on nothing but its id, the fractions and the
+    seed: neither the order nor the other subjects move it, so that a data set
+    may grow without leaking. The shares are met on average.
+
+    Args:
+        subject_ids: `n` ids, with repeats.
+        fractions: Split to its share of the subjects; they sum to 1.
+        seed: Another seed, another split.
+
+    Returns:
+        `(n,)` names of splits.
+    """
+    if set(fractions) - set(SPLITS):
+        raise ValueError(
+            f"fractions must name splits among {SPLITS}, received "
+            f"{list(fractions)}."
+        )
+    shares = [fractions.get(split, 0.0) for split in SPLITS]
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(
+            f"fractions must be positive and sum to 1, received {shares}."
+        )
+    present = [split for split in SPLITS if fractions.get(split, 0.0) > 0]
+    edges = np.cumsum([fractions[split] for split in present])[:-1]
+    numbers = [_uniform(subject, seed) for subject in subject_ids]
+    return np.asarray(present)[np.searchsorted(edges, numbers, side="right")]
+
+
+def assert_disjoint(frame: pd.DataFrame) -> None:
+    """Checks that no subject is in two splits.
+
+    Args:
+        frame: Has the columns `subject_id` and `split`.
+
+    Raises:
+        DataError: Names a subject and its splits.
+    """
+    pairs = frame[["subject_id", "split"]].drop_duplicates()
+    twice = pairs[pairs.duplicated("subject_id", keep=False)]
+    if len(twice):
+        subject = twice["subject_id"].min()
+        splits = twice.loc[twice["subject_id"] == subject, "split"]
+        raise DataError(
+            f"subject {subject!r} is in the splits {' and '.join(splits)} "
+            f"({twice['subject_id'].nunique()} subjects are in more than "
+            "one); a subject must stay in one split."
+        )
+
+
+def _uniform(subject: str, seed: int) -> float:
+    """Returns a number in [0, 1) that depends on the two alone."""
+    digest = hashlib.blake2b(f"{seed}:{subject}".encode(), digest_size=8)
+    return (int.from_bytes(digest.digest(), "big") >> 11) / 2.0**53

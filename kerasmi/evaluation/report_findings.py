@@ -1,0 +1,110 @@
+"""What a reader must know before the numbers of a run: failures, warnings."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pandas as pd
+
+from kerasmi.evaluation.report_folder import RunFolder
+
+FAILURE, WARNING = "failure", "warning"
+LEAST = 0.01  # nats: a bound that stays below has not taken off
+ERRORS = 3  # standard errors that make a difference
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A failure or a warning, in one sentence."""
+
+    level: str
+    text: str
+
+
+def findings(run: RunFolder) -> list[Finding]:
+    """All of a run, failures first.
+
+    From its log, its unfinished stages, its read-outs of mutual information
+    and the notes of its results.
+    """
+    found = [
+        *(Finding(FAILURE, text) for text in _failures(run)),
+        *(Finding(WARNING, text) for text in _warnings(run)),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _failures(run: RunFolder) -> Iterator[str]:
+    for stage in run.expected():
+        if run.finished(stage) is None:
+            yield f"{stage} is not finished; what it would add is missing here."
+    if run.results is None:
+        yield "The run has no results.csv: it was not evaluated."
+    for line in run.log[-1:]:
+        if line.level == "ERROR":
+            yield f"{line.time}: {line.text}"
+
+
+def _warnings(run: RunFolder) -> Iterator[str]:
+    # An error that a later start went past is no failure any more.
+    past = [line for line in run.log[:-1] if line.level == "ERROR"]
+    told = [line for line in run.log if line.level == "WARNING"]
+    for line in sorted(past + told, key=lambda line: line.time):
+        yield f"{line.time}: {line.text}"
+    yield from _of_information(run)
+    if run.results is not None:
+        yield from _of_results(run.results)
+
+
+def _of_information(run: RunFolder) -> Iterator[str]:
+    rows = run.table("pretrain/mutual_information.csv")
+    history = run.table("pretrain/history.csv")
+    if run.recipe.get("objective.region") == "matched":
+        yield (
+            "The region rule `matched` gives no bound on the mutual "
+            "information: its values may train, but are none to report."
+        )
+    if rows is None:
+        return
+    if history is not None:
+        yield from _of_bound(rows, history)
+    for row in rows.to_dict("records"):
+        name = f"{row['name']} of the {row['pairs']} pairs"
+        note = row["note"] if isinstance(row["note"], str) else ""
+        if not row["reliable"]:
+            yield f"{name} is unreliable: {note or 'too few negatives'}."
+        elif not row["lower_bound"]:
+            yield f"{name}: {note or 'not a lower bound'}."
+        if row["pairs"] == "shuffled" and _above(row, 0.0):
+            yield (
+                f"{name} is {row['calibrated']:.3f} nats, more than {ERRORS} "
+                "standard errors above 0, though shuffled pairs share nothing."
+            )
+
+
+def _of_bound(rows: pd.DataFrame, history: pd.DataFrame) -> Iterator[str]:
+    """The bound that training maximised, at its best validation epoch."""
+    matched = rows[rows["pairs"] == "matched"]
+    if "val_mutual_information" not in history or matched.empty:
+        return
+    best = float(history["val_mutual_information"].max())
+    error = float(matched.iloc[0]["standard_error"])
+    least = max(LEAST, ERRORS * error)
+    if not best >= least:
+        yield (
+            f"The bound never took off: its best validation value is "
+            f"{best:.4f} nats, below {least:.4f} ({LEAST} nats, or {ERRORS} "
+            "standard errors where that is more). Nothing was learned from "
+            "the reports; try more pretrain.epochs or other learning rates."
+        )
+
+
+def _above(row: dict, value: float) -> bool:
+    error = row["calibrated_error"]
+    return bool(row["calibrated"] - ERRORS * error > value)
+
+
+def _of_results(results: pd.DataFrame) -> Iterator[str]:
+    for row in results.to_dict("records"):
+        if isinstance(row["note"], str) and row["note"]:
+            name = f"{row['task']}, {row['label']}, {row['encoder']}"
+            yield f"{name}: {row['note']}."

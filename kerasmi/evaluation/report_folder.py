@@ -1,0 +1,224 @@
+"""What a run folder or a grid folder holds, read for its page."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from kerasmi.errors import RunError
+from kerasmi.evaluation.region_examples import RegionExamples
+
+RECIPE, GRID = "recipe.yaml", "grid.yaml"
+_IDS = ("image_id", "study_id", "subject_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class LogLine:
+    """A line of `log.txt`."""
+
+    time: str
+    level: str
+    text: str
+
+
+class Folder:
+    """Files of a folder; each is None where it is not there.
+
+    Every method raises `RunError` where a file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A CSV file; ids stay text."""
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            return pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
+        except (OSError, ValueError) as error:
+            raise _broken(path, error) from None
+
+    def picture(self, name: str) -> bytes | None:
+        """A PNG file."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
+
+    def json(self, name: str) -> Any:
+        """A JSON file."""
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise _broken(path, error) from None
+
+    def values(self, name: str) -> dict[str, str]:
+        """A YAML file as dotted keys and the values as they are written."""
+        path = self.path / name
+        try:
+            loaded = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise _broken(path, error) from None
+        if not isinstance(loaded, dict):
+            raise RunError(f"{path}: not a recipe")
+        return dict(_flat(loaded))
+
+    def pictures(self, folder: str) -> list[Path]:
+        """The PNG files of a folder in it, by name."""
+        return sorted((self.path / folder).glob("*.png"))
+
+
+class RunFolder(Folder):
+    """A run, finished or not."""
+
+    @functools.cached_property
+    def recipe(self) -> dict[str, str]:
+        """Dotted keys to values as written; `null` is the word."""
+        return self.values(RECIPE)
+
+    @functools.cached_property
+    def starts(self) -> list[dict[str, Any]]:
+        """What `environment.json` tells of each start."""
+        return self.json("environment.json") or []
+
+    @functools.cached_property
+    def results(self) -> pd.DataFrame | None:
+        """`results.csv`."""
+        return self.table("results.csv")
+
+    @functools.cached_property
+    def log(self) -> list[LogLine]:
+        """`log.txt`."""
+        path = self.path / "log.txt"
+        if not path.is_file():
+            return []
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+        parts = [line.split(" ", 2) for line in lines]
+        return [LogLine(*part) for part in parts if len(part) == 3]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What is known of the data, from the last start that knew it."""
+        known = [one["data"] for one in self.starts if "data" in one]
+        return known[-1] if known else {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data; empty where no start came so far."""
+        known = [start.get("data_fingerprint", "") for start in self.starts]
+        return next(filter(None, reversed(known)), "")
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether its images and reports are drawn, nobody's."""
+        return self.recipe.get("data.source") == "phantom"
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether its recipe has an objective."""
+        return any(key.startswith("objective.") for key in self.recipe)
+
+    def expected(self) -> list[str]:
+        """The stages of the recipe by folder."""
+        first = ["pretrain"] if self.pretrains else []
+        tasks = listed(self.recipe.get("retrain.tasks", ""))
+        encoders = listed(self.recipe.get("retrain.encoders", ""))
+        return first + [f"retrain/{t}/{e}" for t in tasks for e in encoders]
+
+    def finished(self, stage: str) -> str | None:
+        """When a stage was finished, None if it was not.
+
+        A stage of several networks is when all that began are.
+        """
+        folder = self.path / stage
+        parts = [
+            one for one in folder.glob("*/") if (one / "history.csv").is_file()
+        ]
+        ends = [self.json(f"{stage}/{p.name}/done.json") for p in parts]
+        ends = ends or [self.json(f"{stage}/done.json")]
+        if not all(ends):
+            return None
+        return max(str(end["finished"]) for end in ends)
+
+    def histories(self) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
+        """Task, encoder, label (empty for all) and history of re-training."""
+        for path in sorted((self.path / "retrain").glob("**/history.csv")):
+            parts = path.relative_to(self.path / "retrain").parts[:-1]
+            history = self.table(str(path.relative_to(self.path)))
+            if history is not None and len(parts) in (2, 3):
+                task, encoder, *label = parts
+                yield task, encoder, "".join(label), history
+
+    @functools.cached_property
+    def examples(self) -> RegionExamples | None:
+        """The sentences with their maps."""
+        path = self.path / "pretrain" / "sentences_and_regions.npz"
+        if not path.is_file():
+            return None
+        try:
+            return RegionExamples.load(path)
+        except (OSError, ValueError) as error:
+            raise _broken(path, error) from None
+
+
+class GridFolder(Folder):
+    """A grid: runs of several recipes and seeds."""
+
+    @functools.cached_property
+    def recipe(self) -> dict[str, str]:
+        """`grid.yaml`, dotted."""
+        return self.values(GRID)
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants that the grid asks for, in its order."""
+        files = listed(self.recipe.get("grid.recipes", ""))
+        return [
+            PurePosixPath(file).name.removesuffix(".yaml") for file in files
+        ]
+
+    @functools.cached_property
+    def members(self) -> dict[str, RunFolder]:
+        """Name, such as `local_cpc/seed0`, to the run, in order."""
+        found = [path.parent for path in self.path.glob(f"*/*/{RECIPE}")]
+        return {
+            f"{path.parent.name}/{path.name}": RunFolder(path)
+            for path in sorted(found, key=self._place)
+        }
+
+    def _place(self, path: Path) -> tuple[int, str, int, str]:
+        """Sorts by variant, then `seed2` before `seed10`."""
+        variant, name = path.parent.name, path.name
+        order = self.variants
+        place = order.index(variant) if variant in order else len(order)
+        return place, variant, len(name), name
+
+
+def listed(value: str) -> list[str]:
+    """The entries of a list as `Folder.values` writes it."""
+    return [entry for entry in value.split(", ") if entry]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[Any]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield prefix + key, ", ".join(map(str, value))
+        else:
+            yield prefix + key, str(value)
+
+
+def _broken(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{path}: cannot be read: {error}; run it again with --resume, or"
+        " restore the file"
+    )

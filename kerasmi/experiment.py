@@ -1,0 +1,295 @@
+"""The whole experiment: pretrain, retrain, evaluate. A recipe in, a run out."""
+
+import gc
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tensorflow as tf
+
+from kerasmi import build, distribute, pretrain, retrain, stages
+from kerasmi.data import labels
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.faults import explain_data_error
+from kerasmi.data.records import read
+from kerasmi.errors import RecipeError
+from kerasmi.evaluation import auc, figures, report, tables
+from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.models.text_encoder import parameter_count
+from kerasmi.recipe import Recipe
+from kerasmi.reporter import Reporter
+from kerasmi.run_log import LOG, RunLog
+from kerasmi.runs import Run
+from kerasmi.sheet import sheet
+
+
+def run(
+    recipe: Recipe,
+    run: Run,
+    reporter: Reporter,
+    *,
+    devices: int = 1,
+    encoders: tuple[str, ...] | None = None,
+    pretrained: Run | None = None,
+) -> pd.DataFrame:
+    """Runs the stages that are not done yet.
+
+    Args:
+        recipe: what to do.
+        run: the run folder, created or resumed.
+        reporter: told of everything.
+        devices: replicas; `distribute.configure(devices)` must have been
+            called.
+        encoders: those to re-train now, of the recipe's; None: all.
+        pretrained: a run whose finished pretraining is taken over, if it was
+            of the same data on as many devices. Its recipe must agree with
+            `recipe` in all that pretraining depends on.
+
+    Returns:
+        The results table, as in `results.csv`, of all encoders done.
+
+    Raises:
+        RecipeError: batches that the devices cannot share evenly.
+        DataError: data that is missing, empty or damaged.
+    """
+    with RunLog(run.path / LOG, reporter) as log:
+        return _work(recipe, run, log, devices, encoders, pretrained)
+
+
+def _work(
+    recipe: Recipe,
+    run: Run,
+    reporter: Reporter,
+    devices: int,
+    encoders: tuple[str, ...] | None,
+    pretrained: Run | None,
+) -> pd.DataFrame:
+    _check_devices(recipe, devices)
+    dataset = build.data(recipe, run.data_folder, reporter)
+    run.record_environment(
+        data_fingerprint=dataset.fingerprint,
+        devices=devices,
+        data=_account(dataset),
+    )
+    run.write_csv("labels.csv", labels.table1(dataset.images))
+    retrain.check(recipe, dataset)
+    strategy = distribute.strategy(devices)
+    try:
+        if pretrained is not None:
+            _adopt(run, pretrained, dataset, reporter, devices)
+        encoder = _pretrained(recipe, run, dataset, reporter, strategy)
+        for task in stages.tasks(recipe):
+            for mode in recipe.retrain.encoders:
+                if encoders is None or mode in encoders:
+                    where = (reporter, strategy)
+                    _retrained(
+                        recipe, run, dataset, task, mode, encoder, *where
+                    )
+    except tf.errors.OpError as error:
+        explained = explain_data_error(error, dataset)
+        if explained is None:
+            raise
+        raise explained from error
+    done = [
+        stage
+        for stage in stages.retraining(recipe, recipe.retrain.encoders)
+        if run.is_done(stage)
+    ]
+    predictions = pd.concat(_read_predictions(run.stage(s)) for s in done)
+    return _evaluated(recipe, run, dataset, predictions, reporter)
+
+
+def _account(dataset: Dataset) -> dict[str, Any]:
+    """Which data it was, for `environment.json`; `labels.csv` counts it."""
+    return {
+        "path": str(dataset.path.resolve()),
+        "name": dataset.name,
+        "source": dataset.source,
+        "has_truth": dataset.has_truth,
+        "counts": dataset.counts,
+    }
+
+
+def forget() -> None:
+    """Frees what an experiment leaves in the process, between two of them."""
+    import keras
+
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def _check_devices(recipe: Recipe, devices: int) -> None:
+    for section in ("pretrain", "retrain"):
+        settings = getattr(recipe, section)
+        if settings is not None and settings.batch_size % devices:
+            raise RecipeError(
+                f"{recipe.name}: {section}.batch_size: {settings.batch_size} "
+                f"images cannot be shared evenly by {devices} devices. Use a "
+                f"multiple of {devices}."
+            )
+
+
+def _pretrained(
+    recipe: Recipe,
+    run: Run,
+    dataset: Dataset,
+    reporter: Reporter,
+    strategy: tf.distribute.Strategy,
+) -> ImageEncoder | None:
+    if recipe.objective is None:
+        return None
+    import keras
+
+    folder = run.stage("pretrain")
+    if run.is_done("pretrain"):
+        reporter.message(f"pretrain: done before, kept ({folder})")
+        return keras.saving.load_model(folder / "model.keras").image_encoder
+    run.clear("pretrain")
+    begun = time.monotonic()
+    encoder = pretrain.run(recipe, dataset, folder, reporter, strategy)
+    run.mark_done(
+        "pretrain",
+        seconds=round(time.monotonic() - begun, 3),
+        data_fingerprint=dataset.fingerprint,
+        devices=strategy.num_replicas_in_sync,
+    )
+    return encoder
+
+
+def _adopt(
+    run: Run, donor: Run, dataset: Dataset, reporter: Reporter, devices: int
+) -> None:
+    """Takes over the pretraining of another run, where it is the same."""
+    if run.is_done("pretrain"):
+        return
+    made = donor.facts("pretrain")
+    here = {"data_fingerprint": dataset.fingerprint, "devices": devices}
+    for fact, value in here.items():
+        if made.get(fact) != value:
+            reporter.warning(
+                f"pretrain: that of {donor.path} is not taken over: its"
+                f" {fact} is {made.get(fact)}, and {value} here"
+            )
+            return
+    run.adopt("pretrain", donor)
+    whence = os.path.relpath(donor.path, run.path)
+    run.record_environment(pretrain_from=whence)
+    reporter.message(f"pretrain: taken over from {donor.path}")
+
+
+def _retrained(
+    recipe: Recipe,
+    run: Run,
+    dataset: Dataset,
+    task: stages.Task,
+    mode: str,
+    encoder: ImageEncoder | None,
+    reporter: Reporter,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    stage = task.stage(mode)
+    folder = run.stage(stage)
+    if run.is_done(stage):
+        reporter.message(f"{stage}: done before, kept ({folder})")
+        return
+    run.clear(stage)
+    begun = time.monotonic()
+    predictions = retrain.run(
+        recipe, dataset, task, mode, encoder, folder, reporter, strategy
+    )
+    run.write_csv(f"{stage}/predictions.csv", predictions)
+    run.mark_done(
+        stage,
+        seconds=round(time.monotonic() - begun, 3),
+        labelled_images=len(retrain.drawn_images(recipe, dataset, task)),
+    )
+
+
+def _read_predictions(folder: Path) -> pd.DataFrame:
+    ids = ("image_id", "study_id", "subject_id")
+    return pd.read_csv(
+        folder / "predictions.csv", dtype=dict.fromkeys(ids, str)
+    )
+
+
+def _evaluated(
+    recipe: Recipe,
+    run: Run,
+    dataset: Dataset,
+    predictions: pd.DataFrame,
+    reporter: Reporter,
+) -> pd.DataFrame:
+    results = auc.evaluate(
+        predictions,
+        resamples=recipe.evaluate.bootstrap,
+        confidence=recipe.evaluate.confidence,
+        seed=recipe.seed,
+    )
+    run.write_csv("predictions.csv", predictions)
+    run.write_csv("results.csv", results)
+    folder = run.stage("figures")
+    figures.save(figures.roc_curves(predictions), folder / "roc.png")
+    figures.save(figures.forest(results), folder / "auc.png")
+    figures.save(
+        sheet(list(itertools.islice(read(dataset, "train"), 12))),
+        folder / "data.png",
+    )
+    answers = "truth" if dataset.has_truth else "labels"
+    reporter.table(
+        f"AUC on the test set (against its {answers})", tables.summary(results)
+    )
+    report.write(run.path)
+    return results
+
+
+def describe(recipe: Recipe) -> list[tuple[str, str]]:
+    """What a run would do, for `--dry-run`; trains and writes nothing.
+
+    Returns:
+        Pairs of a name and a value: shapes, parameters, steps.
+    """
+    lines = [("recipe", recipe.name or ""), ("data", _data_line(recipe))]
+    encoder = build.image_encoder(recipe)
+    _, regions, dim = encoder.output_shape
+    lines.append(
+        (
+            "image encoder",
+            f"{recipe.image_encoder.preset}: {recipe.data.image_size} pixels "
+            f"-> {regions} x {dim}, {parameter_count(encoder):,} parameters",
+        )
+    )
+    if recipe.objective is not None:
+        target, how = build.stage(recipe)
+        lines.append(
+            (
+                "pretrain",
+                f"{target.scope} {target.bound}, {how.epochs} epochs of "
+                f"batches of {how.batch_size}, {how.sentences} text(s) each",
+            )
+        )
+    for task in stages.tasks(recipe):
+        for mode in recipe.retrain.encoders:
+            lines.append(
+                (
+                    task.stage(mode),
+                    f"{_labels(recipe)} images, {recipe.retrain.epochs} epochs "
+                    f"of batches of {recipe.retrain.batch_size}",
+                )
+            )
+    return lines
+
+
+def _labels(recipe: Recipe) -> str:
+    asked = recipe.retrain.labels
+    if isinstance(asked, float):
+        return f"{asked:.6g} of the labelled"
+    return f"{asked or 'all'} labelled"
+
+
+def _data_line(recipe: Recipe) -> str:
+    if recipe.data.source == "phantom":
+        return build.phantom_name(recipe)
+    return str(recipe.data.path)

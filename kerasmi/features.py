@@ -1,0 +1,196 @@
+"""Features and scores of a trained joint model, in blocks of bounded memory."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kerasmi import critics  # noqa: F401  registers what a run was saved with
+from kerasmi.data import augment, pipeline, texts
+from kerasmi.data.dataset import Dataset
+from kerasmi.errors import RunError
+from kerasmi.models.image_text_model import ImageTextModel
+from kerasmi.models.tokenizer import Tokenizer
+from kerasmi.recipe import Recipe
+from kerasmi.runs import Run
+from kerasmi.types import Tensor
+
+PRETRAIN = "pretrain"
+IMAGES_AT_ONCE = 64
+TEXTS_AT_ONCE = 128
+PAIRS_AT_ONCE = 16
+# The critic's hidden layers hold a few hundred floats for each.
+SCORES_AT_ONCE = 200_000
+
+
+class Features:
+    """The encoders and the critic of a recipe, applied to any number.
+
+    All results are float32 arrays; training-time randomness is off.
+
+    Args:
+        recipe: says how images and texts are prepared.
+        model: the trained model.
+
+    Attributes:
+        recipe: as given.
+        model: as given.
+    """
+
+    def __init__(self, recipe: Recipe, model: ImageTextModel) -> None:
+        self.recipe = recipe
+        self.model = model
+        self._tokenizer = Tokenizer(model.text_encoder.tokenizer)
+        self._image = _compiled(self._encode_images)
+        self._text = _compiled(self._encode_texts)
+        self._score = _compiled(model.score)
+        self._region_scores = _compiled(model.region_scores)
+
+    @classmethod
+    def open(cls, run: Run) -> "Features":
+        """The model of a run's finished pretraining.
+
+        Raises:
+            RunError: the run does not pretrain, has not done so yet, or its
+                model cannot be read.
+        """
+        path = run.path / PRETRAIN / "model.keras"
+        if run.recipe.objective is None:
+            raise RunError(
+                f"{run.path}: has no pretrain stage: its recipe is image-only;"
+                " give a run of a recipe with an objective"
+            )
+        if not run.is_done(PRETRAIN):
+            raise RunError(
+                f"{run.path}: its pretrain stage is not finished; continue it"
+                " with `kerasmi run RECIPE --resume`"
+            )
+        try:
+            model = keras.saving.load_model(path, compile=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{path}: cannot be read: {error}") from None
+        return cls(run.recipe, model)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether texts are sentences, and an image has several regions."""
+        target = self.recipe.objective
+        return target is not None and target.scope == "local"
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the regions; `(1, 1)` with the global scope."""
+        return self.model.image_encoder.grid
+
+    # === Features ===
+
+    def regions(
+        self, dataset: Dataset, split: str, image_ids: Iterable[str]
+    ) -> np.ndarray:
+        """`(I, N, D_image)`, in the order of the data set."""
+        return np.concatenate(list(self.region_blocks(dataset, split, image_ids)))
+
+    def region_blocks(
+        self, dataset: Dataset, split: str, image_ids: Iterable[str]
+    ) -> Iterator[np.ndarray]:
+        """Yields `(b, N, D_image)`, in the order of the data set."""
+        batches, _ = pipeline.images(
+            dataset,
+            split,
+            batch_size=IMAGES_AT_ONCE,
+            image_size=self.recipe.data.image_size,
+            image_ids=image_ids,
+        )
+        for batch in batches:
+            yield self._image(batch).numpy()
+
+    def regions_of_pngs(self, pngs: Sequence[bytes]) -> np.ndarray:
+        """`(I, N, D_image)` of a few images as grayscale PNGs."""
+        size = self.recipe.data.image_size
+        return self._image(augment.load(tf.constant(list(pngs)), size)).numpy()
+
+    def texts(self, sentences: Sequence[str]) -> np.ndarray:
+        """`(T, D_text)` of sentences or reports."""
+        blocks = [
+            self._text(*self._pack(sentences[start : start + TEXTS_AT_ONCE]))
+            for start in range(0, len(sentences), TEXTS_AT_ONCE)
+        ]
+        return np.concatenate([block.numpy() for block in blocks])
+
+    def unread(self, sentence: str) -> list[str]:
+        """What of a sentence the text encoder cannot read, in words.
+
+        Returns:
+            Remarks such as that some words are unknown; empty if it reads all.
+        """
+        pieces = self._tokenizer(tf.constant([sentence])).flat_values.numpy()
+        tokenizer = self.model.text_encoder.tokenizer
+        unknown = int((pieces == tokenizer.token_to_id("[UNK]")).sum())
+        most = self.recipe.text_encoder.max_tokens - 2
+        remarks = []
+        if unknown:
+            remarks.append(
+                f"{unknown} of its {len(pieces)} word pieces are unknown"
+            )
+        if len(pieces) > most:
+            remarks.append(f"only its first {most} word pieces are read")
+        return remarks
+
+    # === Scores ===
+
+    def scores(self, regions: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """`(I, T)` scores of all images with all texts, regions reduced.
+
+        Args:
+            regions: `(I, N, D_image)`.
+            texts: `(T, D_text)`.
+        """
+        found = np.empty((len(regions), len(texts)), np.float32)
+        wide = max(1, min(len(texts), SCORES_AT_ONCE // regions.shape[1]))
+        high = max(1, SCORES_AT_ONCE // (wide * regions.shape[1]))
+        for left in range(0, len(texts), wide):
+            columns = tf.constant(texts[left : left + wide, None])
+            for top in range(0, len(regions), high):
+                rows = tf.constant(regions[top : top + high])
+                block = self._score(rows, columns).numpy()
+                found[top : top + high, left : left + wide] = block
+        return found
+
+    def maps(self, regions: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """`(n, rows, columns)` score of each region of image i with text i.
+
+        Args:
+            regions: `(n, N, D_image)`.
+            texts: `(n, D_text)`.
+        """
+        found = np.empty(regions.shape[:2], np.float32)
+        for start in range(0, len(regions), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            scores = self._region_scores(
+                tf.constant(regions[part]), tf.constant(texts[part, None])
+            )
+            own = np.arange(scores.shape[0])
+            found[part] = scores.numpy()[own, :, own]
+        return found.reshape(-1, *self.grid)
+
+    def _pack(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        return texts.pack(
+            tf.constant(list(sentences))[:, None],
+            self._tokenizer,
+            self.recipe.text_encoder.max_tokens,
+        )
+
+    def _encode_images(self, images: Tensor) -> Tensor:
+        encoded = self.model.image_encoder(images, training=False)
+        return ops.cast(encoded, "float32")
+
+    def _encode_texts(self, token_ids: Tensor, padding_mask: Tensor) -> Tensor:
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        encoded = self.model.text_encoder(inputs, training=False)
+        return ops.cast(encoded[:, 0], "float32")
+
+
+def _compiled(function: object) -> tf.function:
+    return tf.function(function, reduce_retracing=True)

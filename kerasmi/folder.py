@@ -1,0 +1,139 @@
+"""A folder that one process at a time works in: a run's or a grid's."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import ClassVar, Self
+
+from kerasmi.errors import RunError
+
+DONE = "done.json"
+LOCK = ".lock"
+
+
+class Folder:
+    """A folder with a lock; `close` lets another process take it.
+
+    Attributes:
+        path: where it is.
+        kind: the word for it in messages.
+        marker: the file that says what the folder is.
+    """
+
+    kind: ClassVar[str]
+    marker: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+        self._made: list[Path] = []
+        self._mine = False
+
+    @property
+    def started(self) -> bool:
+        """Whether the folder holds what it is for."""
+        return (self.path / self.marker).is_file()
+
+    def _refuse_file(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path}: a file; give another --output")
+
+    def _refuse_foreign_files(self) -> None:
+        if not self.path.is_dir():
+            return
+        try:
+            foreign = sorted(set(os.listdir(self.path)) - {LOCK})
+        except OSError as error:
+            raise RunError(f"{self.path}: {error.strerror}") from None
+        if foreign:
+            raise RunError(
+                f"{self.path}: not empty and no {self.kind}: it holds"
+                f" {foreign[0]}; give another --output"
+            )
+
+    def _refuse_second_start(self, resume: bool) -> None:
+        if not resume:
+            raise RunError(
+                f"{self.path}: holds this {self.kind} already; continue it"
+                " with --resume, or give another --output"
+            )
+
+    def _begin(self, resume: bool) -> None:
+        """Takes the folder, or raises `RunError` and leaves it as it was."""
+        self._check(resume)
+        try:
+            self._make_folder()
+            self._take_lock()
+            self._mine = not self.started
+            # Another process may have started it in between.
+            self._check(resume)
+            self._record_start()
+        except OSError as error:
+            self.discard()
+            raise RunError(
+                f"{self.path}: the output folder cannot be written:"
+                f" {error.strerror or error}; give another --output"
+            ) from None
+        except BaseException:
+            self.discard()
+            raise
+
+    def _check(self, resume: bool) -> None:
+        raise NotImplementedError
+
+    def _record_start(self) -> None:
+        raise NotImplementedError
+
+    def _make_folder(self) -> None:
+        missing = [
+            folder
+            for folder in (self.path, *self.path.parents)
+            if not folder.exists()
+        ]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            self._made.insert(0, folder)
+
+    def _take_lock(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self.path / LOCK, flags, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RunError(
+                f"{self.path}: another process is at this {self.kind}; wait"
+                " for it, or give another --output"
+            ) from None
+        self._lock = descriptor
+
+    def discard(self) -> None:
+        """Takes back what this process began and that did nothing.
+
+        A folder with a finished stage, or one that was resumed, is kept.
+        """
+        if self._mine and not any(self.path.rglob(DONE)):
+            for entry in self.path.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+        self.close()
+        for folder in self._made:
+            # Others may have put something there since.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def close(self) -> None:
+        """Lets another process take the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

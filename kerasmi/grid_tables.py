@@ -1,0 +1,73 @@
+"""A grid's tables in the paper's layout, and its paired tests."""
+
+import pandas as pd
+
+from kerasmi import collection, table_data
+from kerasmi.errors import RunError
+from kerasmi.evaluation import comparisons, markup, paired, paper_tables
+from kerasmi.evaluation.count_table import count_table
+from kerasmi.evaluation.paired import PairingError
+from kerasmi.grid_folder import GridFolder
+from kerasmi.reporter import Reporter
+from kerasmi.runs import Run, write_text
+
+COMPARISONS = "comparisons.csv"
+_FORMS = {"md": markup.markdown, "html": markup.html_page}
+
+
+def write(folder: GridFolder, reporter: Reporter) -> None:
+    """Writes comparisons.csv, and tables/ where there is one number of labels.
+
+    Where the runs cannot stand in one table (two recipes of one variant, or of
+    different data) there are none, and the reporter is told why.
+
+    Args:
+        folder: the grid's folder, with results.
+        reporter: told what is left out.
+    """
+    tests = []
+    for labels, runs in _by_labels(folder).items():
+        settings = runs[0].recipe.evaluate
+        try:
+            collection.check(runs)
+            tasks = paired.score(
+                collection.predictions(runs), resamples=settings.bootstrap
+            )
+        except (RunError, PairingError) as error:
+            reporter.warning(
+                f"no paired tests, no tables as in the paper: {error}"
+            )
+            return
+        found = comparisons.judge(tasks, settings.confidence)
+        if folder.plan.grid.labels is None:
+            _write_tables(folder, runs[0], tasks)
+        else:
+            found.insert(0, "labels", labels)
+        tests.append(found)
+    text = pd.concat(tests, ignore_index=True).to_csv(index=False)
+    write_text(folder.path / COMPARISONS, text)
+
+
+def _by_labels(folder: GridFolder) -> dict[str, list[Run]]:
+    """The runs with results, by the number of labels that the grid asks for."""
+    found: dict[str, list[Run]] = {}
+    for member, run in folder.with_results():
+        found.setdefault(str(member.labels), []).append(run)
+    return found
+
+
+def _write_tables(
+    folder: GridFolder, run: Run, tasks: list[paired.Task]
+) -> None:
+    data = table_data.dataset(run)
+    above = table_data.described(run, table_data.source(run, data))
+    made = paper_tables.of_tasks(
+        tasks, run.recipe.evaluate.confidence, above=above
+    )
+    if data is not None:
+        counts = table_data.counts(data, run.recipe)
+        made.insert(0, count_table(counts, above=above))
+    for form, text in _FORMS.items():
+        path = folder.path / "tables" / f"tables.{form}"
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, text(made))

@@ -1,0 +1,100 @@
+"""What a classifier predicts: outputs, loss and ignored labels of each head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from kerasmi.types import Tensor
+
+
+@keras.saving.register_keras_serializable(package="kerasmi")
+def masked_binary_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Binary cross-entropy over the labels that are known.
+
+    Args:
+        y_true: `(B, L)`: 1, 0, or negative where the label is ignored.
+        y_pred: `(B, L)` probabilities.
+
+    Returns:
+        `(B,)` nats: the sum over known labels, divided by the mean number of
+        known labels of an image in the batch, so that the mean over the batch
+        is the mean over its known labels.
+    """
+    known = ops.cast(y_true >= 0, "float32")
+    y_pred = _inside(y_pred)
+    log_likelihood = ops.where(
+        y_true > 0.5, ops.log(y_pred), ops.log(1.0 - y_pred)
+    )
+    return -ops.sum(known * log_likelihood, axis=1) / _mean_count(known)
+
+
+@keras.saving.register_keras_serializable(package="kerasmi")
+def severity_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Cross-entropy of a 4-way softmax over severity 0-3 (the authors').
+
+    Args:
+        y_true: `(B, 1)`: severity, or negative where ignored.
+        y_pred: `(B, 4)` probabilities.
+
+    Returns:
+        `(B,)` nats, scaled as in `masked_binary_crossentropy`.
+    """
+    known = ops.cast(y_true >= 0, "float32")
+    level = ops.cast(ops.maximum(y_true[:, 0], 0.0), "int32")
+    chosen = ops.one_hot(level, y_pred.shape[-1])
+    log_likelihood = ops.sum(chosen * ops.log(_inside(y_pred)), axis=1)
+    return -known[:, 0] * log_likelihood / _mean_count(known)
+
+
+@keras.saving.register_keras_serializable(package="kerasmi")
+def cumulative_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Binary cross-entropy of severity >= 1, >= 2, >= 3 (ordinal).
+
+    Args:
+        y_true: `(B, 1)`: severity, or negative where ignored.
+        y_pred: `(B, 3)` probabilities of each cut.
+
+    Returns:
+        `(B,)` nats, scaled as in `masked_binary_crossentropy`.
+    """
+    cuts = ops.arange(1, y_pred.shape[-1] + 1, dtype="float32")
+    above = ops.cast(y_true >= cuts[None, :], "float32")
+    return masked_binary_crossentropy(
+        ops.where(y_true >= 0, above, -1.0), y_pred
+    )
+
+
+def _inside(probability: Tensor) -> Tensor:
+    epsilon = keras.backend.epsilon()
+    probability = ops.cast(probability, "float32")
+    return ops.clip(probability, epsilon, 1.0 - epsilon)
+
+
+def _mean_count(known: Tensor) -> Tensor:
+    # an all-ignored batch gives 0 / 1, a loss of zero without a gradient
+    count = ops.sum(known) / ops.cast(ops.shape(known)[0], "float32")
+    return ops.where(count > 0, count, 1.0)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Outputs of a classifier.
+
+    Attributes:
+        activation: of the last layer.
+        units: outputs, given the number of labels.
+        loss: called with targets and probabilities; `(B,)` nats.
+    """
+
+    activation: str
+    units: Callable[[int], int]
+    loss: Callable[[Tensor, Tensor], Tensor]
+
+
+HEADS = {
+    "multilabel": Head("sigmoid", lambda n: n, masked_binary_crossentropy),
+    "softmax": Head("softmax", lambda n: 4, severity_crossentropy),
+    "cumulative": Head("sigmoid", lambda n: 3, cumulative_crossentropy),
+}

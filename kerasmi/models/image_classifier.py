@@ -1,0 +1,123 @@
+"""The image classifier of the re-training stage."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasmi.models.heads import HEADS
+from kerasmi.models.image_encoder import ImageEncoder
+
+TRAINABLE = ("frozen", "tuned")
+
+
+@keras.saving.register_keras_serializable(package="kerasmi")
+class ImageClassifier(keras.Model):
+    """The image encoder at its global level, then one fully connected layer.
+
+    All variants share this architecture (the paper, Implementation Details:
+    "6-block resnet followed by a fully connected layer"), whether the encoder
+    comes from local MI, global MI or is new (image-only).
+
+    Args:
+        image_encoder: encoder to start from; it is copied, never changed.
+        labels: names of the labels, in the order of the outputs.
+        head: `"multilabel"`, one probability per label (one label gives the
+            authors' binary network); `"softmax"`, probabilities of severity
+            0-3; `"cumulative"`, probabilities of severity >= 1, >= 2, >= 3.
+        trainable: `"frozen"` keeps `lower`, the feature extractor shared by
+            local and global MI, fixed, its batch normalisation included;
+            `"tuned"` trains everything.
+        name: name of the model.
+
+    Call arguments:
+        images: `(B, H, W, 1)` float in [0, 1].
+
+    Output shape:
+        `(B, L)`, `(B, 4)` or `(B, 3)` float32 probabilities.
+    """
+
+    def __init__(
+        self,
+        image_encoder: ImageEncoder,
+        labels: tuple[str, ...],
+        head: str = "multilabel",
+        trainable: str = "tuned",
+        name: str = "image_classifier",
+        **kwargs: Any,
+    ) -> None:
+        _check(labels, head, trainable)
+        # === Layers ===
+        encoder = image_encoder.with_level("global")
+        encoder.lower.trainable = trainable == "tuned"
+        output = keras.layers.Dense(
+            HEADS[head].units(len(labels)),
+            activation=HEADS[head].activation,
+            dtype="float32",
+            name="findings",
+        )
+
+        # === Functional Model ===
+        images = keras.Input(encoder.input_shape[1:], name="images")
+        features = ops.squeeze(encoder(images), axis=1)
+        super().__init__(images, output(features), name=name, **kwargs)
+
+        # === Config ===
+        self.image_encoder = encoder
+        self.labels = tuple(labels)
+        self.head = head
+        self.encoder_mode = trainable
+
+    def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
+        """As `keras.Model.compile`; the loss defaults to the head's own."""
+        kwargs.setdefault("loss", HEADS[self.head].loss)
+        super().compile(optimizer=optimizer, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        # built in the constructor; Keras's own version fails under a strategy
+        return
+
+    def get_config(self) -> dict[str, Any]:
+        """The encoder serialised, and the settings."""
+        return {
+            "name": self.name,
+            "image_encoder": keras.saving.serialize_keras_object(
+                self.image_encoder
+            ),
+            "labels": list(self.labels),
+            "head": self.head,
+            "trainable": self.encoder_mode,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "ImageClassifier":
+        """Rebuilds the encoder, then the classifier."""
+        config = dict(config)
+        config["image_encoder"] = keras.saving.deserialize_keras_object(
+            config["image_encoder"], custom_objects=custom_objects
+        )
+        return cls(**config)
+
+
+def _check(labels: tuple[str, ...], head: str, trainable: str) -> None:
+    if head not in HEADS:
+        raise ValueError(
+            f"`head`: expected one of {tuple(HEADS)}. Received: {head!r}"
+        )
+    if trainable not in TRAINABLE:
+        raise ValueError(
+            f"`trainable`: expected one of {TRAINABLE}. Received: {trainable!r}"
+        )
+    if not labels:
+        raise ValueError("`labels`: expected at least one name. Received none.")
+    if head != "multilabel" and len(labels) != 1:
+        raise ValueError(
+            f"`head={head!r}` predicts one severity. Received labels: {labels}"
+        )

@@ -1,0 +1,289 @@
+"""The image encoder: local and global features of one network."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasmi.models.residual import residual_network
+from kerasmi.types import Tensor
+
+LEVELS = ("local", "global")
+
+# mean and standard deviation of ImageNet's channels, for values in [0, 1]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# filters, strides and stem of each preset; the last stage is the upper level
+PRESETS: dict[str, dict[str, Any]] = {
+    # Section 4 of the paper: 4x4x512 local, 768 global, at 256 pixels.
+    "resnet_paper": {
+        "image_size": 256,
+        "stem": (32, 3, 2),
+        "filters": (32, 64, 128, 256, 512, 768),
+        "strides": (2, 2, 2, 2, 2, 2),
+        "blocks": 2,
+        "pool": "mean",
+    },
+    # The same shape for 64 pixels: 4x4x96 local, 128 global.
+    "resnet_phantom": {
+        "image_size": 64,
+        "stem": (24, 5, 4),
+        "filters": (24, 32, 48, 64, 96, 128),
+        "strides": (1, 2, 1, 2, 1, 2),
+        "blocks": 1,
+        "pool": "mean",
+    },
+    # The authors' released network: 8x8x128 local, 2x2x192 = 768 global.
+    "resnet256_6_2_1": {
+        "image_size": 256,
+        "stem": (8, 3, 1),
+        "filters": (8, 16, 32, 64, 128, 192),
+        "strides": (2, 2, 2, 2, 2, 2),
+        "blocks": 2,
+        "pool": "grid",
+    },
+}
+
+
+@keras.saving.register_keras_serializable(package="kerasmi")
+class ImageEncoder(keras.Model):
+    """Images to one feature vector per region, at one of two levels.
+
+    `lower` maps an image to its local features, a grid of regions; `upper`
+    maps those to the global feature. Both are always held, so that an encoder
+    pre-trained at either level can be re-trained, and so that "the same lower
+    level feature extractor" (the paper, Experimental Design) is `lower`.
+
+    Args:
+        lower: model from `(B, H, W, C)` to `(B, h, w, D_local)`.
+        upper: model from `(B, h, w, D_local)` to `(B, u, v, D)`.
+        level: `"local"` gives `N = h * w` regions of `D_local`; `"global"`
+            gives one region, the whole image. At the local level `upper` is
+            off the path and frozen.
+        pool: how the global feature is made: `"mean"` over the grid (`D`), or
+            `"grid"`, 2x2 average pooling and flattening (as released).
+        name: name of the model.
+
+    Call arguments:
+        images: `(B, H, W, C)` float in [0, 1].
+
+    Output shape:
+        `(B, N, D_image)`.
+    """
+
+    def __init__(
+        self,
+        lower: keras.Model,
+        upper: keras.Model,
+        level: str = "local",
+        pool: str = "mean",
+        name: str = "image_encoder",
+        **kwargs: Any,
+    ) -> None:
+        if level not in LEVELS:
+            raise ValueError(
+                f"`level`: expected one of {LEVELS}. Received: {level!r}"
+            )
+        if pool not in ("mean", "grid"):
+            raise ValueError(
+                f"`pool`: expected 'mean' or 'grid'. Received: {pool!r}"
+            )
+        # === Layers ===
+        upper.trainable = level == "global"
+
+        # === Functional Model ===
+        images = keras.Input(lower.input_shape[1:], name="images")
+        local_map = lower(images)
+        outputs = _regions(local_map)
+        if level == "global":
+            outputs = _pooled(upper(local_map), pool)
+        super().__init__(images, outputs, name=name, **kwargs)
+
+        # === Config ===
+        self.lower = lower
+        self.upper = upper
+        self.level = level
+        self.pool = pool
+
+    @classmethod
+    def from_preset(
+        cls, preset: str, level: str = "local", image_size: int | None = None
+    ) -> "ImageEncoder":
+        """A named network, freshly initialised or from KerasHub.
+
+        Args:
+            preset: `"resnet_paper"`, `"resnet_phantom"`,
+                `"resnet256_6_2_1"`, or a KerasHub ResNet preset, whose
+                weights are loaded and which gets grayscale images repeated to
+                three channels, normalised with the preset's own constants,
+                and a new sixth block of 768 on top.
+            level: `"local"` or `"global"`.
+            image_size: pixels of the square image, or the preset's own.
+
+        Raises:
+            ValueError: an image too small for the strides of the network.
+        """
+        if preset not in PRESETS:
+            backbone, mean, std = _hub_backbone(preset, image_size)
+            return cls.from_backbone(backbone, level, mean, std)
+        settings = dict(PRESETS[preset])
+        size = image_size or settings["image_size"]
+        lower, upper = _build(settings, size)
+        return cls(lower, upper, level, settings["pool"])
+
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: keras.Model,
+        level: str = "local",
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+    ) -> "ImageEncoder":
+        """An encoder over a KerasHub image backbone.
+
+        A grayscale image is repeated to the channels of the backbone, and
+        each channel normalised as in the backbone's own training:
+        `(image - mean) / std`.
+
+        Args:
+            backbone: a `keras_hub.models.ResNetBackbone` with a fixed
+                `image_shape`; its last feature map is the local level.
+            level: `"local"` or `"global"`.
+            mean: of each channel, for images in [0, 1].
+            std: of each channel, for images in [0, 1].
+
+        Raises:
+            ValueError: not one constant for each channel.
+        """
+        height, width, channels = backbone.image_shape
+        if not len(mean) == len(std) == channels:
+            raise ValueError(
+                f"`mean`, `std`: expected {channels} values, one for each "
+                f"channel. Received: {mean}, {std}"
+            )
+        images = keras.Input((height, width, 1), name="gray")
+        color = keras.layers.Concatenate(name="gray_to_color")
+        x = color([images] * channels) if channels > 1 else images
+        x = keras.layers.Normalization(
+            mean=list(mean), variance=[s**2 for s in std], name="normalization"
+        )(x)
+        lower = keras.Model(images, backbone(x), name="lower")
+        upper = residual_network(
+            lower.output_shape[1:], (768,), (2,), name="upper"
+        )
+        return cls(lower, upper, level)
+
+    def with_level(self, level: str) -> "ImageEncoder":
+        """A copy of this encoder, weights included, read at `level`."""
+        copy = type(self).from_config({**self.get_config(), "level": level})
+        copy.set_weights(self.get_weights())
+        return copy
+
+    def get_weights(self) -> list[Any]:
+        """Weights of `lower`, then of `upper`, whichever level is read."""
+        return self.lower.get_weights() + self.upper.get_weights()
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Sets what `get_weights` gave."""
+        split = len(self.lower.weights)
+        self.lower.set_weights(weights[:split])
+        self.upper.set_weights(weights[split:])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """`(h, w)` of the regions: `(1, 1)` at the global level."""
+        if self.level == "global":
+            return (1, 1)
+        return tuple(self.lower.output_shape[1:3])
+
+    def get_config(self) -> dict[str, Any]:
+        """Parts serialised, as KerasHub's composite models do."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "lower": serialize(self.lower),
+            "upper": serialize(self.upper),
+            "level": self.level,
+            "pool": self.pool,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "ImageEncoder":
+        """Rebuilds the parts, then the encoder."""
+        config = dict(config)
+        for part in ("lower", "upper"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+
+def _build(
+    settings: dict[str, Any], size: int
+) -> tuple[keras.Model, keras.Model]:
+    shrink = settings["stem"][2]
+    for stride in settings["strides"]:
+        shrink *= stride
+    if size % shrink:
+        raise ValueError(
+            f"`image_size`: expected a multiple of {shrink} pixels, the "
+            f"product of the network's strides. Received: {size}"
+        )
+    filters, strides = settings["filters"], settings["strides"]
+    lower = residual_network(
+        (size, size, 1),
+        filters[:-1],
+        strides[:-1],
+        settings["blocks"],
+        settings["stem"],
+        name="lower",
+    )
+    upper = residual_network(
+        lower.output_shape[1:],
+        filters[-1:],
+        strides[-1:],
+        settings["blocks"],
+        name="upper",
+    )
+    return lower, upper
+
+
+def _hub_backbone(
+    preset: str, image_size: int | None
+) -> tuple[keras.Model, tuple[float, ...], tuple[float, ...]]:
+    """A KerasHub preset, and the mean and deviation it was trained with."""
+    import keras_hub  # costs seconds; only KerasHub presets need it here
+
+    shape = (image_size or 256, image_size or 256, 3)
+    backbone = keras_hub.models.ResNetBackbone.from_preset(
+        preset, image_shape=shape
+    )
+    converter = keras_hub.layers.ImageConverter.from_preset(preset)
+    # KerasHub computes `scale * image + offset`, of images in [0, 255]
+    scale = 1.0 if converter.scale is None else converter.scale
+    offset = 0.0 if converter.offset is None else converter.offset
+    scale, offset = (
+        255.0 * np.broadcast_to(scale, 3),
+        np.broadcast_to(offset, 3),
+    )
+    mean, std = -offset / scale, 1.0 / scale
+    return backbone, tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _regions(feature_map: Tensor) -> Tensor:
+    """`(B, h, w, D)` -> `(B, h * w, D)`, row by row."""
+    height, width, dim = feature_map.shape[1:]
+    return ops.reshape(feature_map, (-1, height * width, dim))
+
+
+def _pooled(feature_map: Tensor, pool: str) -> Tensor:
+    """`(B, u, v, D)` -> `(B, 1, D)`, or `(B, 1, (u // 2) * (v // 2) * D)`."""
+    if pool == "mean":
+        return ops.mean(feature_map, axis=(1, 2))[:, None, :]
+    grid = ops.average_pool(feature_map, 2, strides=2)
+    size = grid.shape[1] * grid.shape[2] * grid.shape[3]
+    return ops.reshape(grid, (-1, 1, size))

@@ -1,0 +1,229 @@
+"""The text encoder: BERT, one feature vector per sentence or report."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from kerasmi.models.exact_bert import ExactBertBackbone
+from kerasmi.models.first_token import first_token
+from kerasmi.types import Tensor
+
+POOLINGS = ("cls", "pooler", "mean")
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@keras.saving.register_keras_serializable(package="kerasmi")
+class TextEncoder(keras.Model):
+    """Token ids to one feature vector per text.
+
+    Args:
+        backbone: a `keras_hub.models.BertBackbone`, whose GELU is the tanh
+            approximation, or `ExactBertBackbone`.
+        tokenizer: the `keras_hub.tokenizers.BertTokenizer` that goes with it,
+            saved inside the `.keras` file; None if token ids come from
+            elsewhere.
+        pooling: `"cls"` is the last layer's feature of [CLS] (the paper);
+            `"pooler"` is BERT's tanh pooler over it (the released code);
+            `"mean"` averages the features of all tokens.
+        name: name of the model.
+
+    Call arguments:
+        inputs: dict of `token_ids` and `padding_mask`, each `(..., L)` int;
+            leading axes are kept, so `(B, K, L)` holds K texts per study.
+
+    Output shape:
+        `(..., D_text)`.
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        tokenizer: Any = None,
+        pooling: str = "cls",
+        name: str = "text_encoder",
+        **kwargs: Any,
+    ) -> None:
+        if pooling not in POOLINGS:
+            raise ValueError(
+                f"`pooling`: expected one of {POOLINGS}. Received: {pooling!r}"
+            )
+        super().__init__(name=name, **kwargs)
+        # off the path, the pooler would be a weight without a gradient
+        backbone.pooled_dense.trainable = pooling == "pooler"
+        self.backbone = backbone
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.built = True
+
+    @classmethod
+    def from_preset(cls, preset: str, pooling: str = "cls") -> "TextEncoder":
+        """A KerasHub BERT preset, or a folder of weights.
+
+        Args:
+            preset: a name such as `"bert_base_en"`, or a folder or file that
+                `kerasmi.checkpoints.bert.read` knows.
+            pooling: see the class.
+        """
+        if os.path.exists(preset):
+            # here, since it makes text encoders itself
+            from kerasmi.checkpoints import bert
+
+            return bert.read(preset, pooling)
+        return cls(
+            keras_hub.models.BertBackbone.from_preset(preset),
+            keras_hub.tokenizers.BertTokenizer.from_preset(preset),
+            pooling,
+        )
+
+    @classmethod
+    def phantom(
+        cls,
+        vocabulary: list[str],
+        pooling: str = "cls",
+        num_layers: int = 2,
+        hidden_dim: int = 64,
+        num_heads: int = 2,
+        dropout: float = 0.1,
+    ) -> "TextEncoder":
+        """The preset `bert_phantom`: a small BERT for a small vocabulary.
+
+        KerasHub's initialiser (standard deviation 0.02) is made for 768
+        dimensions; at 64 the [CLS] features of different sentences would
+        barely differ and training would not start. Every kernel is scaled to
+        four times that.
+
+        Args:
+            vocabulary: word pieces, from `build_vocabulary`.
+            pooling: see the class.
+            num_layers: transformer layers.
+            hidden_dim: `D_text`.
+            num_heads: attention heads.
+            dropout: dropout rate of BERT.
+        """
+        backbone = keras_hub.models.BertBackbone(
+            vocabulary_size=len(vocabulary),
+            num_layers=num_layers,
+            num_heads=num_heads,
+            hidden_dim=hidden_dim,
+            intermediate_dim=4 * hidden_dim,
+            dropout=dropout,
+            max_sequence_length=512,
+            name="bert_phantom",
+        )
+        for weight in backbone.trainable_weights:
+            if len(weight.shape) > 1:
+                weight.assign(4.0 * weight)
+        tokenizer = keras_hub.tokenizers.BertTokenizer(
+            vocabulary=vocabulary, lowercase=True
+        )
+        return cls(backbone, tokenizer, pooling)
+
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Features of the texts; see the class."""
+        token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
+        leading = ops.shape(token_ids)[:-1]
+        length = ops.shape(token_ids)[-1]
+        token_ids = ops.reshape(token_ids, (-1, length))
+        mask = ops.cast(ops.reshape(mask, (-1, length)), "int32")
+        features = self._features(token_ids, mask, training)
+        return ops.reshape(features, (*leading, self.dim))
+
+    def _features(
+        self, token_ids: Tensor, mask: Tensor, training: bool
+    ) -> Tensor:
+        if self.pooling == "mean":
+            outputs = self.backbone(
+                {
+                    "token_ids": token_ids,
+                    "segment_ids": ops.zeros_like(token_ids),
+                    "padding_mask": mask,
+                },
+                training=training,
+            )
+            sequence = outputs["sequence_output"]
+            weights = ops.cast(mask, sequence.dtype)[:, :, None]
+            total = ops.sum(weights * sequence, axis=1)
+            return total / ops.sum(weights, axis=1)
+        first = first_token(self.backbone, token_ids, mask, training)
+        if self.pooling == "pooler":
+            return self.backbone.pooled_dense(first)
+        return first
+
+    @property
+    def gelu(self) -> str:
+        """`"exact"` or `"tanh"`, the form of BERT's activation."""
+        exact = isinstance(self.backbone, ExactBertBackbone)
+        return "exact" if exact else "tanh"
+
+    @property
+    def dim(self) -> int:
+        """`D_text`, the length of a text's feature vector."""
+        return int(self.backbone.hidden_dim)
+
+    def compute_output_shape(
+        self, input_shape: dict[str, tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
+        """`(..., L)` -> `(..., D_text)`."""
+        return (*input_shape["token_ids"][:-1], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Parts serialised, as KerasHub's composite models do."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "backbone": serialize(self.backbone),
+            "tokenizer": self.tokenizer and serialize(self.tokenizer),
+            "pooling": self.pooling,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "TextEncoder":
+        """Rebuilds the parts, then the encoder."""
+        config = dict(config)
+        for part in ("backbone", "tokenizer"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+
+def build_vocabulary(texts: Iterable[str], size: int = 2000) -> list[str]:
+    """A word-piece vocabulary of a small corpus: its words and characters.
+
+    Args:
+        texts: sentences or reports.
+        size: the most words to keep, by frequency (ties by spelling).
+
+    Returns:
+        Special tokens, punctuation, words, then single characters and their
+        continuations, so that an unknown word is spelled out.
+    """
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(_words(text))
+    characters = sorted({letter for word in words for letter in word})
+    kept = sorted(words, key=lambda word: (-words[word], word))[:size]
+    pieces = [*SPECIAL_TOKENS, *kept, *characters]
+    pieces += [f"##{letter}" for letter in characters]
+    return list(dict.fromkeys(pieces))
+
+
+def _words(text: str) -> list[str]:
+    spaced = "".join(
+        letter if letter.isalnum() or letter.isspace() else f" {letter} "
+        for letter in text.lower()
+    )
+    return spaced.split()
+
+
+def parameter_count(model: keras.Model) -> int:
+    """Number of scalar weights of a model."""
+    return int(sum(np.prod(weight.shape) for weight in model.weights))

@@ -1,0 +1,52 @@
+"""What a run tells while it works; the base class is silent."""
+
+import typing
+
+if typing.TYPE_CHECKING:
+    import pandas as pd
+
+
+class Reporter:
+    """Progress of a run. Silent: a place to hear it overrides the methods.
+
+    A stage is `start`, then `advance` for its steps and `epoch` for its
+    epochs, then `finish`. Values are numbers under the name they are shown
+    by; a `bound` and a `ceiling` are in nats.
+    """
+
+    def message(self, text: str) -> None:
+        """Something worth knowing."""
+
+    def warning(self, text: str) -> None:
+        """Something that may make the result worse than it could be."""
+
+    def start(
+        self,
+        stage: str,
+        total: int,
+        unit: str = "step",
+        detail: str = "",
+        epochs: int | None = None,
+    ) -> None:
+        """A stage of `total` units begins, in `epochs` if it has them."""
+
+    def advance(self, steps: int = 1, **values: float) -> None:
+        """Some units of the stage are done; the values are shown live."""
+
+    def epoch(self, epoch: int, epochs: int, **values: float) -> None:
+        """Epoch `epoch` of `epochs`, the first is 1, is done."""
+
+    def finish(self, **values: float) -> None:
+        """The stage is done."""
+
+    def table(self, title: str, frame: "pd.DataFrame") -> None:
+        """Results."""
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:12 or 2:03:04."""
+    minutes, second = divmod(round(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return (
+        f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+    )

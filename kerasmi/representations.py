@@ -1,0 +1,440 @@
+"""What the representations of a run can do: tables and their figures.
+
+    mi          held-out mutual information, and which sentences carry it
+    retrieval   the report of an image, and the image of a report
+    zero_shot   findings from prompt sentences, without training
+    grounding   whether the maps of sentences point at the true places
+    probe       linear probe and nearest neighbours on frozen features
+"""
+
+import dataclasses
+import functools
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kerasmi import build, given, grounded, measure, probing
+from kerasmi.data import labels as label_policy
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.schema import PATHOLOGY9
+from kerasmi.errors import DataError
+from kerasmi.evaluation import (
+    auc,
+    figures,
+    grounding,
+    interval_figure,
+    label_scores,
+    retrieval,
+    sentence_kinds,
+    tables,
+    zero_shot,
+)
+from kerasmi.features import Features
+from kerasmi.held_out_split import HeldOutSplit
+from kerasmi.reporter import Reporter
+from kerasmi.runs import Run, write_text
+
+PARTS = ("mi", "retrieval", "zero_shot", "grounding", "probe")
+FOLDER = "evaluation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A table, what a reader sees of it, and its picture."""
+
+    name: str
+    title: str
+    table: pd.DataFrame
+    shown: pd.DataFrame
+    draw: Callable[[], Figure] | None = None
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """The evaluations of one run on one split; what they share is kept.
+
+    Attributes:
+        run: a run with a finished pretraining.
+        dataset: its records.
+        split: the split to evaluate.
+        reporter: told of everything.
+        prompts: a CSV of prompts, see `given.prompts`; None: the default ones.
+        boxes: a CSV of boxes, see `given.boxes`; None: the records' regions.
+    """
+
+    run: Run
+    dataset: Dataset
+    split: str
+    reporter: Reporter
+    prompts: Path | None = None
+    boxes: Path | None = None
+
+    @functools.cached_property
+    def features(self) -> Features:
+        """The trained model."""
+        return Features.open(self.run)
+
+    @functools.cached_property
+    def seen(self) -> HeldOutSplit:
+        """The split as the model sees it."""
+        return HeldOutSplit(self.features, self.dataset, self.split)
+
+    @property
+    def _resampling(self) -> dict:
+        settings = self.run.recipe.evaluate
+        return {
+            "resamples": settings.bootstrap,
+            "confidence": settings.confidence,
+        }
+
+    @property
+    def _judged(self) -> str:
+        """What answers are counted as, for the titles."""
+        if self.dataset.has_truth:
+            return "against the truth"
+        data = self.run.recipe.data
+        return f"labels: uncertain {data.uncertain}, blank {data.blank}"
+
+    def permits(self, part: str) -> str:
+        """Why the run does not permit a part; empty where it does."""
+        if part == "grounding" and self.features.grid == (1, 1):
+            return "the run's scope is global: its image is one region"
+        if part == "grounding" and not (self.boxes or self.dataset.has_regions):
+            return "the data hold no regions; give a file of --boxes"
+        if part == "zero_shot" and not (self.prompts or self._labels):
+            return "the data hold no label of Pathology9; give --prompts"
+        return ""
+
+    @property
+    def _labels(self) -> list[str]:
+        there = self.dataset.label_names
+        return [label for label in PATHOLOGY9 if label in there]
+
+    # === Parts ===
+
+    def mi(self) -> list[Result]:
+        """Held-out MI; with the local scope, also by kind of sentence."""
+        table = measure.table(self.seen)
+        results = [
+            Result(
+                "mutual_information",
+                f"Held-out mutual information (nats, {self.split})",
+                table,
+                measure.shown(table),
+            )
+        ]
+        if self.features.is_local:
+            results.append(self._kinds())
+        return results
+
+    def _kinds(self) -> Result:
+        seen, target = self.seen, self.run.recipe.objective
+        kinds = [
+            sentence_kinds.kind(
+                seen.distinct_texts[text], seen.said[image].findings[place]
+            )
+            for image, text, place in seen.written[
+                ["image", "text", "place"]
+            ].itertuples(index=False)
+        ]
+        table = sentence_kinds.evaluate(
+            seen.held_out(),
+            kinds,
+            bound=target.bound,
+            direction=target.direction,
+        )
+        names = {
+            "kind": "sentences about",
+            "nats": "nats",
+            "standard_error": "+-",
+            "share": "share",
+            "carried": "carried",
+            "n_sentences": "sentences",
+        }
+        return Result(
+            "sentence_kinds",
+            f"Which sentences carry the nats ({self.split},"
+            f" {table['read_out'].iloc[0]})",
+            table,
+            table[list(names)].rename(columns=names),
+            lambda: _kinds_figure(table),
+        )
+
+    def retrieval(self) -> list[Result]:
+        """R@k and median rank, both ways."""
+        seen, target = self.seen, self.run.recipe.objective
+        reports, report_of = retrieval.distinct_reports(
+            [said.texts for said in seen.said]
+        )
+        written = np.bincount(
+            seen.written["text"], minlength=len(seen.distinct_texts)
+        )
+        scores = retrieval.report_scores(
+            seen.scores,
+            reports,
+            written,
+            by_text=(target.bound, target.direction)
+            == ("cpc", "text_to_image"),
+        )
+        table = retrieval.evaluate(
+            scores, report_of, seen.subjects, **self._resampling
+        )
+        title = (
+            f"Retrieval ({self.split}: {len(seen.rows)} images,"
+            f" {len(reports)} distinct reports)"
+        )
+        return [
+            Result(
+                "retrieval",
+                title,
+                table,
+                _with_interval(table, ["direction", "metric"]),
+                lambda: _retrieval_figure(table),
+            )
+        ]
+
+    def zero_shot(self) -> list[Result]:
+        """AUC of the difference of a positive and a negative sentence."""
+        if self.prompts is None:
+            prompts = zero_shot.default_prompts(self._labels)
+        else:
+            prompts = given.prompts(self.prompts, self.dataset)
+        labels = list(dict.fromkeys(prompts["label"]))
+        texts = zero_shot.texts(prompts)
+        for text in texts:
+            for remark in self.features.unread(text):
+                self.reporter.warning(f"prompt {text!r}: {remark}")
+        rows = self.dataset.rows(self.split)
+        regions = self.features.regions(self.dataset, self.split, None)
+        scores = self.features.scores(regions, self.features.texts(texts))
+        data = self.run.recipe.data
+        targets = label_policy.targets(
+            rows,
+            labels,
+            truth=self.dataset.has_truth,
+            uncertain=data.uncertain,
+            blank=data.blank,
+        )
+        table = auc.evaluate(
+            label_scores.table(
+                rows,
+                labels,
+                targets,
+                zero_shot.label_scores(prompts, scores, labels),
+                "zero_shot",
+                "prompts",
+            ),
+            split=self.split,
+            seed=self.run.recipe.seed,
+            **self._resampling,
+        )
+        return [
+            Result(
+                "zero_shot",
+                f"Zero-shot AUC ({self.split}, {self._judged})",
+                table,
+                tables.summary(table).drop(columns="task"),
+                lambda: figures.forest(table),
+            )
+        ]
+
+    def grounding(self) -> list[Result]:
+        """Pointing, rank of the true region, and CNR where there are boxes."""
+        grounded.check(self.seen)
+        if self.boxes is None:
+            cases, what = grounded.of_regions(self.seen), "known regions"
+        else:
+            cases, others = grounded.of_boxes(self.seen, self.boxes)
+            what = "boxes"
+            if others:
+                self.reporter.message(
+                    f"{self.boxes}: {others} boxes are not of {self.split}"
+                    " images with a report, left out"
+                )
+        try:
+            table = grounding.evaluate(cases, **self._resampling)
+        except ValueError as error:
+            raise DataError(f"{self.dataset.path}: {error}") from None
+        return [
+            Result(
+                "grounding",
+                f"Grounding ({self.split}, {what})",
+                table,
+                _with_interval(table, ["finding", "metric"]),
+                lambda: _grounding_figure(table),
+            )
+        ]
+
+    def probe(self) -> list[Result]:
+        """AUC of probes on frozen features."""
+        if self.split == "validation":
+            self.reporter.warning(
+                "probe: its settings were picked on the same images: the AUCs"
+                " are optimistic"
+            )
+        table = probing.evaluate(self.features, self.dataset, self.split)
+        of = table[["encoder", "task", "setting"]].drop_duplicates()
+        for line in of.itertuples(index=False):
+            self.reporter.message(
+                f"probe: {line.task}, {line.encoder}: {line.setting}"
+            )
+        return [
+            Result(
+                "probes",
+                f"AUC of probes on frozen features ({self.split},"
+                f" {self._judged})",
+                table,
+                tables.summary(table),
+                lambda: figures.forest(table),
+            )
+        ]
+
+
+def evaluate(
+    run: Run,
+    parts: tuple[str, ...] = (),
+    *,
+    split: str = "test",
+    output: Path | None = None,
+    prompts: Path | None = None,
+    boxes: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Path:
+    """Evaluates the representations of a run, and writes what comes out.
+
+    Args:
+        run: a run with a finished pretraining.
+        parts: some of `PARTS`; empty: all that the run permits.
+        split: the split to evaluate.
+        output: folder of the tables and figures; None: `RUN/evaluation`, and
+            the run's `report.html` is written anew.
+        prompts: CSV of prompts for `zero_shot`.
+        boxes: CSV of boxes for `grounding`.
+        reporter: told of everything.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RunError: the run has no finished pretraining.
+        DataError: data or a file that cannot be used, or a part asked for that
+            the run does not permit.
+    """
+    reporter = reporter or Reporter()
+    features = Features.open(run)
+    dataset = open_data(run, reporter)
+    work = Evaluation(run, dataset, split, reporter, prompts, boxes)
+    work.features = features
+    for part in parts:
+        if reason := work.permits(part):
+            raise DataError(f"{run.path}: {part}: {reason}")
+    folder = output or run.path / FOLDER
+    for part in parts or PARTS:
+        if reason := work.permits(part):
+            reporter.message(f"{part}: left out: {reason}")
+            continue
+        for result in getattr(work, part)():
+            _write(folder, result, split)
+            reporter.table(result.title, result.shown)
+    if output is None:
+        _refresh_report(run)
+    return folder
+
+
+def open_data(run: Run, reporter: Reporter) -> Dataset:
+    """The data that a run was of; a phantom is drawn again where it is gone.
+
+    Raises:
+        DataError: they are gone, or are not those of the run any more.
+    """
+    dataset = build.data(run.recipe, run.data_folder, reporter)
+    made = run.facts("pretrain").get("data_fingerprint")
+    if made is not None and made != dataset.fingerprint:
+        raise DataError(
+            f"{dataset.path}: not the data of the run {run.path}: its"
+            f" fingerprint is {dataset.fingerprint[:12]}, the run's"
+            f" {made[:12]}; bring the old data back, or run again."
+        )
+    return dataset
+
+
+def _write(folder: Path, result: Result, split: str) -> None:
+    table = result.table
+    if "split" not in table:
+        table = table.assign(split=split)
+        table.insert(0, "split", table.pop("split"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / f"{result.name}.csv", table.to_csv(index=False))
+        if result.draw is not None:
+            figures.save(result.draw(), folder / f"{result.name}.png")
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be written: {error.strerror or error}"
+        ) from None
+
+
+def _refresh_report(run: Run) -> None:
+    from kerasmi.evaluation import report
+
+    report.write(run.path)
+
+
+def _with_interval(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Value, interval and chance as text, counts beside."""
+    shown = table[by].copy()
+    shown["value"] = [
+        f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        for row in table.itertuples()
+    ]
+    shown["chance"] = table["chance"].map("{:.3f}".format)
+    counts = [name for name in table if str(name).startswith("n_")]
+    for name in counts:
+        shown[str(name).removeprefix("n_")] = table[name]
+    return shown
+
+
+def _kinds_figure(table: pd.DataFrame) -> Figure:
+    rows = pd.DataFrame(
+        {
+            "name": table["kind"],
+            "value": table["nats"],
+            "low": table["nats"] - 1.96 * table["standard_error"],
+            "high": table["nats"] + 1.96 * table["standard_error"],
+            "chance": np.nan,
+            "note": [
+                f"{row.n_sentences} sentences, {row.carried:+.3f} of"
+                f" {table['nats'].iloc[0]:.3f}"
+                for row in table.itertuples()
+            ],
+        }
+    )
+    return interval_figure.figure(
+        rows, "nats a sentence, with its 95 % interval over subjects"
+    )
+
+
+def _retrieval_figure(table: pd.DataFrame) -> Figure:
+    rows = table[table["metric"] != retrieval.MEDIAN]
+    rows = rows.assign(
+        name=rows["direction"] + "  " + rows["metric"],
+        note=[f"of {n}" for n in rows["n_candidates"]],
+    )
+    return interval_figure.figure(
+        rows, "share of queries with a right one among the first k"
+    )
+
+
+def _grounding_figure(table: pd.DataFrame) -> Figure:
+    rows = table[table["metric"] == grounding.POINTING]
+    rows = rows.assign(
+        name=rows["finding"],
+        note=[f"{n} sentences" for n in rows["n_sentences"]],
+    )
+    return interval_figure.figure(
+        rows, "share of sentences whose best region lies in the true place"
+    )

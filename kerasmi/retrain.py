@@ -1,0 +1,306 @@
+"""Stage 2: re-train the image classifier, frozen, tuned or image-only."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from kerasmi import build, callbacks
+from kerasmi.data import labels as label_policy
+from kerasmi.data import pipeline
+from kerasmi.data.dataset import Dataset
+from kerasmi.errors import DataError
+from kerasmi.evaluation import auc
+from kerasmi.evaluation.predictions import COLUMNS
+from kerasmi.fused_adam import FusedAdam
+from kerasmi.models.heads import HEADS
+from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.optimizers import WarmUp
+from kerasmi.recipe import Recipe
+from kerasmi.reporter import Reporter
+from kerasmi.stages import Task, tasks
+
+SHOWN = {"loss": "loss", "val_auc": "validation AUC"}
+
+
+def run(
+    recipe: Recipe,
+    dataset: Dataset,
+    this: Task,
+    encoder_mode: str,
+    encoder: ImageEncoder | None,
+    folder: Path,
+    reporter: Reporter,
+    strategy: tf.distribute.Strategy,
+) -> pd.DataFrame:
+    """Trains one classifier, keeps its best validation epoch, predicts.
+
+    Args:
+        recipe: its `retrain` section is used.
+        dataset: labelled records.
+        this: the task, or one finding of it.
+        encoder_mode: `"frozen"`, `"tuned"` or `"image_only"`.
+        encoder: the pre-trained encoder; None for `"image_only"`.
+        folder: gets `model.keras`, `history.csv`, `tensorboard/` and
+            `predictions.csv`.
+        reporter: told of the progress.
+        strategy: devices to train on.
+
+    Returns:
+        The predictions of validation and test, as in `predictions.csv`.
+    """
+    settings = recipe.retrain
+    keras.utils.set_random_seed(recipe.seed)
+    chosen = labelled_images(recipe, dataset, this)
+    train, steps = pipeline.labelled(
+        dataset,
+        "train",
+        labels=this.labels,
+        image_ids=chosen,
+        uncertain=recipe.data.uncertain,
+        blank=recipe.data.blank,
+        batch_size=settings.batch_size,
+        image_size=recipe.data.image_size,
+        augmentation=build.augmentation(settings.augmentation),
+        shuffle=True,
+        seed=recipe.seed,
+        epochs=settings.epochs,
+    )
+    with strategy.scope():
+        model = _classifier(recipe, this, encoder_mode, encoder, steps)
+    reporter.start(
+        this.stage(encoder_mode),
+        steps * settings.epochs,
+        "step",
+        f"{len(chosen)} labelled images, {settings.epochs} epochs",
+        epochs=settings.epochs,
+    )
+    validation, _ = _images(recipe, dataset, "validation", keep=True)
+    observed = targets(recipe, dataset, "validation", this, truth=False)
+    history = model.fit(
+        train,
+        epochs=settings.epochs,
+        steps_per_epoch=steps,
+        verbose=0,
+        shuffle=False,  # the pipeline has shuffled
+        callbacks=[
+            callbacks.ValidationScore(
+                validation, lambda p: mean_auc(this, observed, p)
+            ),
+            callbacks.Progress(
+                reporter, settings.epochs, steps, settings.batch_size, SHOWN
+            ),
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.CSVLogger(str(folder / "history.csv")),
+            callbacks.KeepBest(folder / "model.keras", "val_auc"),
+            callbacks.TensorBoard(str(folder / "tensorboard")),
+        ],
+    )
+    reporter.finish(**{"validation AUC": max(history.history["val_auc"])})
+    if strategy.num_replicas_in_sync > 1:
+        # a copy on one device: predicting needs no strategy
+        model = keras.saving.load_model(folder / "model.keras")
+    return predict(recipe, dataset, this, encoder_mode, model)
+
+
+def _classifier(
+    recipe: Recipe,
+    this: Task,
+    encoder_mode: str,
+    encoder: ImageEncoder | None,
+    steps: int,
+) -> ImageClassifier:
+    settings = recipe.retrain
+    if encoder is None:
+        encoder = build.image_encoder(recipe)
+    model = ImageClassifier(
+        encoder,
+        this.labels,
+        this.head,
+        "frozen" if encoder_mode == "frozen" else "tuned",
+    )
+    rate = WarmUp(
+        settings.learning_rate,
+        total_steps=steps * settings.epochs,
+        schedule=settings.schedule,
+    )
+    model.compile(FusedAdam(rate, name="adam"))
+    return model
+
+
+def check(recipe: Recipe, dataset: Dataset) -> None:
+    """Raises before any training what re-training would meet after it.
+
+    Raises:
+        DataError: too few labelled images, or no validation images to choose
+            the best epoch by.
+    """
+    for this in tasks(recipe):
+        labelled_images(recipe, dataset, this)
+        observed = targets(recipe, dataset, "validation", this, truth=False)
+        outputs = HEADS[this.head].units(len(this.labels))
+        mean_auc(this, observed, np.full((len(observed), outputs), 1 / outputs))
+
+
+def drawn_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
+    """Training images with a usable label, as many as the recipe allows.
+
+    The same images for every encoder, and for all findings of a task: the
+    first of one order that `seed` alone decides.
+
+    Raises:
+        DataError: fewer labelled images than asked for, or none.
+    """
+    rows = dataset.rows("train")
+    known = targets(recipe, dataset, "train", this.whole, truth=False) >= 0
+    images = rows["image_id"][known.any(axis=1)].to_numpy()
+    asked = recipe.retrain.labels
+    wanted = _number(asked, len(images))
+    if not len(images) or len(images) < wanted or wanted < 1:
+        raise DataError(
+            f"{dataset.path}: {len(images)} training images have a usable "
+            f"label of {this.name}; retrain.labels asks for {asked or 'all'}. "
+            "Change it, or data.uncertain and data.blank."
+        )
+    drawn = np.random.default_rng(recipe.seed).permutation(len(images))
+    return sorted(images[drawn[:wanted]].tolist())
+
+
+def _number(asked: int | float | None, available: int) -> int:
+    if asked is None:
+        return available
+    return round(asked * available) if isinstance(asked, float) else asked
+
+
+def labelled_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
+    """Those of `drawn_images` with a usable label of `this`.
+
+    Raises:
+        DataError: there is none.
+    """
+    drawn = drawn_images(recipe, dataset, this)
+    if not this.is_part:
+        return drawn
+    rows = dataset.rows("train")
+    known = targets(recipe, dataset, "train", this, truth=False)[:, 0] >= 0
+    chosen = sorted(set(drawn) & set(rows["image_id"][known]))
+    if not chosen:
+        raise DataError(
+            f"{dataset.path}: none of the {len(drawn)} training images has a "
+            f"usable label of {this.labels[0]}. Raise retrain.labels, or use "
+            "retrain.heads: multilabel."
+        )
+    return chosen
+
+
+def targets(
+    recipe: Recipe,
+    dataset: Dataset,
+    split: str,
+    this: Task,
+    truth: bool,
+) -> np.ndarray:
+    """`(n, L)` targets of a split under the label policy; -1 where ignored.
+
+    Args:
+        recipe: its label policies are used.
+        dataset: the records.
+        split: which images.
+        this: which labels.
+        truth: the known answers (phantom only) instead of the labels.
+    """
+    return label_policy.targets(
+        dataset.rows(split),
+        this.labels,
+        truth=truth,
+        uncertain=recipe.data.uncertain,
+        blank=recipe.data.blank,
+    )
+
+
+def _images(
+    recipe: Recipe, dataset: Dataset, split: str, keep: bool = False
+) -> tuple[tf.data.Dataset, pd.DataFrame]:
+    return pipeline.images(
+        dataset,
+        split,
+        batch_size=max(64, recipe.retrain.batch_size),
+        image_size=recipe.data.image_size,
+        keep=keep,
+    )
+
+
+def mean_auc(this: Task, known: np.ndarray, predictions: np.ndarray) -> float:
+    """Mean AUC over the labels (or severity cuts) that have both classes.
+
+    Args:
+        this: the task.
+        known: `(n, L)` targets, -1 where ignored.
+        predictions: `(n, outputs)` probabilities.
+
+    Raises:
+        DataError: none has.
+    """
+    if this.head != "multilabel":
+        level = known[:, 0]
+        predictions = auc.severity_scores(predictions)
+        cuts = np.arange(1, 4)
+        known = np.where(level[:, None] < 0, -1, level[:, None] >= cuts)
+    values = [
+        auc.auc(column[column >= 0], scores[column >= 0])
+        for column, scores in zip(known.T, predictions.T, strict=True)
+    ]
+    defined = [value for value in values if isinstance(value, float)]
+    if not defined:
+        what, remedy = f"no label of {this.name} has both", ""
+        if this.is_part:
+            what = f"{this.labels[0]} does not have both"
+            remedy = ", or retrain.heads: multilabel"
+        raise DataError(
+            f"validation: {what} a positive and a negative image, so no epoch "
+            "can be chosen. Use more validation images, or other label "
+            f"policies (data.uncertain, data.blank){remedy}."
+        )
+    return float(np.mean(defined))
+
+
+def predict(
+    recipe: Recipe,
+    dataset: Dataset,
+    this: Task,
+    encoder_mode: str,
+    model: ImageClassifier,
+) -> pd.DataFrame:
+    """Predictions of validation and test; targets are the truth if known."""
+    frames = []
+    for split in ("validation", "test"):
+        images, rows = _images(recipe, dataset, split)
+        predictions = model.predict(images, verbose=0)
+        identity = rows[["image_id", "study_id", "subject_id", "split"]].assign(
+            task=this.name, encoder=encoder_mode
+        )
+        known = targets(recipe, dataset, split, this, dataset.has_truth)
+        frames.append(_rows(this, identity, known, predictions))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _rows(
+    this: Task,
+    identity: pd.DataFrame,
+    known: np.ndarray,
+    predictions: np.ndarray,
+) -> pd.DataFrame:
+    if this.head != "multilabel":
+        return auc.severity_predictions(
+            identity, known[:, 0].astype(int), predictions
+        )
+    frames = [
+        identity.assign(
+            label=label, target=known[:, k].astype(int), score=predictions[:, k]
+        )
+        for k, label in enumerate(this.labels)
+    ]
+    return pd.concat(frames, ignore_index=True)[list(COLUMNS)]

@@ -1,0 +1,96 @@
+"""The log of a run: what was told while it worked, with its time."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from kerasmi import environment
+from kerasmi.reporter import Reporter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOG = "log.txt"
+
+
+class RunLog(Reporter):
+    """Tells another reporter everything, and writes most of it to a file.
+
+    A line is a time, a level (`INFO`, `WARNING`, `ERROR`) and a text. Lines
+    are added: a resumed run goes on in the log of its earlier starts. What
+    ends the `with` block by an exception is the last line.
+
+    Args:
+        path: the file.
+        reporter: whom to tell.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], reporter: Reporter
+    ) -> None:
+        self._path = Path(path)
+        self._reporter = reporter
+        self._stage = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            where = f"{self._stage}: " if self._stage else ""
+            self._write("ERROR", f"{where}{kind.__name__}: {error}")
+
+    def message(self, text: str) -> None:
+        """A line."""
+        self._write("INFO", text)
+        self._reporter.message(text)
+
+    def warning(self, text: str) -> None:
+        """A line."""
+        self._write("WARNING", text)
+        self._reporter.warning(text)
+
+    def start(
+        self,
+        stage: str,
+        total: int,
+        unit: str = "step",
+        detail: str = "",
+        epochs: int | None = None,
+    ) -> None:
+        """A line."""
+        self._stage = stage
+        self._write("INFO", f"{stage}: starts: {detail or f'{total} {unit}s'}")
+        self._reporter.start(stage, total, unit, detail, epochs)
+
+    def advance(self, steps: int = 1, **values: float) -> None:
+        """Passed on only."""
+        self._reporter.advance(steps, **values)
+
+    def epoch(self, epoch: int, epochs: int, **values: float) -> None:
+        """Passed on only: `history.csv` has the epochs."""
+        self._reporter.epoch(epoch, epochs, **values)
+
+    def finish(self, **values: float) -> None:
+        """A line."""
+        told = "".join(
+            f", {name} {value:.6g}" for name, value in values.items()
+        )
+        self._write("INFO", f"{self._stage}: done{told}")
+        self._stage = ""
+        self._reporter.finish(**values)
+
+    def table(self, title: str, frame: "pd.DataFrame") -> None:
+        """Passed on only: the run folder has the tables."""
+        self._reporter.table(title, frame)
+
+    def _write(self, level: str, text: str) -> None:
+        line = f"{environment.now()} {level} {' '.join(text.split())}\n"
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(line)

@@ -1,0 +1,143 @@
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from matplotlib import image
+
+from kerasmi.cli import main
+from kerasmi.data.schema import CHEXPERT14, EDEMA_SEVERITY
+
+
+@pytest.fixture
+def kerasmi(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def _one_error(result, *parts):
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert all(part in line for part in parts), line
+
+
+def test_the_phantom_is_drawn_on_one_sheet(kerasmi, tmp_path):
+    result = kerasmi("data", "preview", "--count", 2, "--output", "two.png")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "two.png\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["two.png"]
+    height, width = image.imread(tmp_path / "two.png").shape[:2]
+    assert height > 200
+    assert width > 200
+
+
+def test_another_seed_draws_other_patients(kerasmi, tmp_path):
+    for seed in (0, 1, 0):
+        options = ["--count", 1, "--seed", seed, "--force"]
+        name = f"{seed}.png"
+        assert not kerasmi(
+            "data", "preview", "phantom", *options, "--output", name
+        ).exit_code
+    zero, one = (image.imread(tmp_path / name) for name in ("0.png", "1.png"))
+    assert zero.shape != one.shape or (zero != one).any()
+
+
+def test_a_picture_is_overwritten_only_when_told(kerasmi, tmp_path):
+    (tmp_path / "own.png").write_text("precious")
+    command = ("data", "preview", "--count", 1, "--output", "own.png")
+    _one_error(kerasmi(*command), "own.png: exists; --force")
+    assert (tmp_path / "own.png").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["preview", "gone", "--output", "x.png"], "gone"),
+        (["preview", "--output", "x.jpg"], "expected a .png file"),
+        (["preview", ".", "--size", "64", "--output", "x.png"], "--size"),
+        (["inspect", "gone"], "gone"),
+        (["inspect", "."], "dataset.json"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(kerasmi, tmp_path, arguments, part):
+    _one_error(kerasmi("data", *arguments), part)
+    assert list(tmp_path.iterdir()) == []
+
+
+# A folder of records
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """The bytes of a small data set, to be spoilt in copies."""
+    from kerasmi.data import records
+    from kerasmi.data.sources import phantom
+
+    folder = tmp_path_factory.mktemp("made") / "set"
+    options = phantom.Phantom(train=8, validation=2, test=2)
+    records.write(
+        phantom.generate(options),
+        folder,
+        name="set",
+        source="phantom",
+        label_names=(*CHEXPERT14, EDEMA_SEVERITY),
+        made_by={},
+        image_size=64,
+    )
+    return folder
+
+
+@pytest.fixture
+def copy(records, tmp_path):
+    shutil.copytree(records, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def test_inspect_counts_images_studies_and_subjects(kerasmi, copy):
+    result = kerasmi("data", "inspect", "set", "--full")
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()]
+    header = rows.index(["split", "images", "studies", "subjects"])
+    counts = {row[0]: int(row[1]) for row in rows[header + 1 : header + 4]}
+    assert counts == {"train": 8, "validation": 2, "test": 2}
+
+
+def test_records_are_drawn_on_one_sheet(kerasmi, copy, tmp_path):
+    command = ("data", "preview", "set", "--count", 3, "--output", "x.png")
+    result = kerasmi(*command)
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "x.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("data", "inspect", "set"),
+        ("data", "preview", "set", "--output", "x.png"),
+        ("run", "mimic_cxr/image_only", "data.path=set"),
+    ],
+    ids=" ".join,
+)
+def test_a_truncated_shard_is_named_with_its_record(
+    kerasmi, copy, tmp_path, command
+):
+    shard = next(copy.glob("train-*.tfrecord"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    _one_error(kerasmi(*command), shard.name, "record 7")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("data", "inspect", "set"),
+        ("run", "mimic_cxr/image_only", "data.path=set"),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_data_set_is_refused(kerasmi, copy, tmp_path, command):
+    index = json.loads((copy / "dataset.json").read_text())
+    index["shards"] = []
+    (copy / "dataset.json").write_text(json.dumps(index))
+    _one_error(kerasmi(*command), "dataset.json", "empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]

@@ -1,0 +1,709 @@
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import own_tables
+import pytest
+from PIL import Image
+
+from kerasmi.data import parts, records, sentences, split_rules
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.importing import import_items
+from kerasmi.data.probes import ImageRefused
+from kerasmi.data.sources.base import Item
+from kerasmi.data.sources.table import Table
+from kerasmi.errors import DataError
+from kerasmi.reporter import Reporter
+
+LABELS = {"Edema": "edema"}
+SMALL = {"image_size": 8, "records_per_shard": 4, "name": "own"}
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture
+def table(tmp_path):
+    return own_tables.write_table(tmp_path / "own")
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "made" / "records"
+
+
+def load(table, out, labels=LABELS, **options):
+    source = Table(table, labels=labels)
+    return import_items(source, out, **{**SMALL, **options})
+
+
+def contents(folder):
+    return {f.name: f.read_bytes() for f in sorted(folder.iterdir())}
+
+
+def refused(folder):
+    with (folder / "refused.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+class Listener(Reporter):
+    def __init__(self):
+        self.lines, self.totals = [], []
+
+    def message(self, text):
+        self.lines.append(text)
+
+    def start(self, stage, total, unit="step", detail="", epochs=None):
+        self.totals.append(total)
+        self.lines.append(detail)
+
+
+# What comes out.
+
+
+def test_every_row_becomes_a_record(table, out):
+    made = load(table, out)
+    assert Dataset.open(out, verify="hash").fingerprint == made.fingerprint
+    found = {r.image_id: r for s in made.counts for r in records.read(made, s)}
+    assert len(found) == 24
+    for row in own_tables.rows(24):
+        record = found[row["image"]]
+        assert record.subject_id == row["subject"]
+        assert record.view == row["view"]
+        assert record.labels["Edema"] == (
+            -2 if row["edema"] == "" else row["edema"]
+        )
+        assert record.source == "own"
+    assert found["0002.png"].sentences == (
+        "Lungs are clear.",
+        "1.8 cm nodule on the left.",
+    )
+    assert found["0004.png"].sentences == ()
+    # One subject, one text: one study.
+    assert found["0000.png"].study_id == found["0001.png"].study_id
+
+
+def test_pixels_are_those_of_the_file(table, out):
+    made = load(table, out)
+    for record in records.read(made, "train"):
+        (out.parent / "one.png").write_bytes(record.image)
+        ours = np.asarray(Image.open(out.parent / "one.png"))
+        theirs = np.asarray(Image.open(table.parent / record.image_id))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_format_is_that_of_the_writer(table, out, tmp_path):
+    made = load(table, out)
+    again = records.write(
+        (r for split in made.counts for r in records.read(made, split)),
+        tmp_path / "written",
+        name=made.name,
+        source=made.source,
+        label_names=made.label_names,
+        made_by=made.made_by["options"],
+        image_size=8,
+        records_per_shard=4,
+    )
+    extra = {"audit.md", "audit.csv", "refused.csv"}
+    assert set(contents(out)) - set(contents(again.path)) == extra
+    for name, content in contents(again.path).items():
+        assert contents(out)[name] == content, name
+
+
+def test_any_number_of_workers_gives_the_same_bytes(table, out, tmp_path):
+    load(table, out, workers=1)
+    load(table, tmp_path / "other", workers=3)
+    assert contents(out) == contents(tmp_path / "other")
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_where_the_files_lie_does_not_matter(table, out, tmp_path):
+    load(table, out)
+    moved = table.parent.rename(tmp_path / "moved")
+    load(moved / table.name, tmp_path / "other")
+    assert contents(out) == contents(tmp_path / "other")
+
+
+# Interruptions.
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {support!r})
+from kerasmi.data.importing import import_items
+from kerasmi.data.sources.table import Table
+from kerasmi.reporter import Reporter
+
+class Killer(Reporter):
+    done = 0
+    def advance(self, steps=1, **values):
+        self.done += 1
+        if self.done == 11:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+import_items(
+    Table({table!r}, labels={labels!r}), {out!r}, reporter=Killer(), **{small!r}
+)
+"""
+
+
+def test_a_killed_import_goes_on_to_the_same_bytes(table, out, tmp_path):
+    (table.parent / "0003.png").write_bytes(b"")
+    small = {**SMALL, "refuse_share": 0.1}
+    code = KILLED.format(
+        support=str(SUPPORT),
+        table=str(table),
+        labels=LABELS,
+        out=str(out),
+        small=small,
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not out.exists()
+    work = out.with_name("records.importing")
+    kept = {f.name: f.stat().st_ino for f in work.glob("train-*.tfrecord")}
+    finished = {f"{f.stem}.tfrecord" for f in work.glob("train-*.json")}
+    assert len(finished) == 2
+    # The third was begun: what there is of it must not be taken.
+    assert len(kept) == 3
+    listener = Listener()
+    load(table, out, refuse_share=0.1, reporter=listener)
+    assert listener.totals == [24 - 8]
+    assert not work.exists()
+    load(table, tmp_path / "whole", refuse_share=0.1)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert [row["key"] for row in refused(out)] == ["0003.png"]
+
+
+class StopError(Exception):
+    pass
+
+
+def interrupt(table, out, after=9, **options):
+    class Stopper(Reporter):
+        done = 0
+
+        def advance(self, steps=1, **values):
+            self.done += 1
+            if self.done == after:
+                raise StopError
+
+    with pytest.raises(StopError):
+        load(table, out, reporter=Stopper(), **options)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "left"),
+    [
+        (lambda work, table: None, 16),
+        (lambda work, table: (work / "train-00000.json").write_text("{"), 20),
+        (lambda work, table: (work / "train-00001.tfrecord").unlink(), 20),
+        (
+            lambda work, table: own_tables.picture(
+                table.parent / "0000.png", 99
+            ),
+            20,
+        ),
+    ],
+    ids=["nothing", "a torn index", "a lost shard", "a changed image"],
+)
+def test_only_what_is_whole_and_current_is_kept(table, out, spoil, left):
+    everyone = {"split_rule": split_rules.Shares({"train": 1.0})}
+    interrupt(table, out, **everyone)
+    spoil(out.with_name("records.importing"), table)
+    listener = Listener()
+    load(table, out, reporter=listener, **everyone)
+    assert listener.totals == [left]
+
+
+@pytest.mark.parametrize(
+    "options", [{"intensity": "percentile"}, {"resume": False}], ids=str
+)
+def test_other_options_begin_anew(table, out, options):
+    interrupt(table, out)
+    listener = Listener()
+    load(table, out, reporter=listener, **options)
+    assert listener.totals == [24]
+
+
+def test_a_finished_import_is_not_made_again(table, out):
+    load(table, out)
+    before = out.stat().st_ino
+    listener = Listener()
+    load(table, out, reporter=listener)
+    assert listener.totals == []
+    assert out.stat().st_ino == before
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_changed_source_does_not_replace_a_data_set(table, out):
+    load(table, out)
+    text = table.read_text().replace("large", "small")
+    table.write_text(text)
+    with pytest.raises(DataError, match="made_by differs"):
+        load(table, out)
+    assert Dataset.open(out, verify="hash")
+
+
+def test_a_folder_of_anything_else_is_refused(table, out):
+    out.mkdir(parents=True)
+    (out / "thesis.tex").write_text("dear")
+    with pytest.raises(DataError, match="holds no whole data set"):
+        load(table, out)
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_full_disk_is_told_and_what_was_finished_is_kept(table, out):
+    own_tables.picture(table.parent / "0013.png", 13, (512, 512))
+    options = {
+        "image_size": 512,
+        "split_rule": split_rules.Shares({"train": 1}),
+    }
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Scaled noise of 8x8 is small, noise of 512x512 is not.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (270_000, limits[1]))
+    try:
+        with pytest.raises(DataError, match="could not be written") as caught:
+            load(table, out, records_per_shard=2, **options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)
+    work = out.with_name("records.importing")
+    shards = {f.stem for f in work.glob("train-*.tfrecord")}
+    assert shards == {f.stem for f in work.glob("train-*.json")}
+    assert len(shards) == 6
+    made = load(table, out, records_per_shard=2, **options)
+    assert made.counts["train"]["images"] == 24
+
+
+# Rows refused.
+
+
+def test_a_broken_image_is_refused_and_counted(table, out):
+    whole = (table.parent / "0005.png").read_bytes()
+    (table.parent / "0005.png").write_bytes(whole[:60])
+    made = load(table, out)
+    (row,) = refused(out)
+    assert row["key"] == "0005.png"
+    assert row["origin"] == "own.csv:7"
+    assert "cut off" in row["reason"]
+    assert sum(c["images"] for c in made.counts.values()) == 23
+    assert "| refused: image | 1 |" in (out / "audit.md").read_text()
+
+
+def test_an_image_that_fails_in_the_decoder_leaves_the_others_alone(
+    table, out, monkeypatch
+):
+    # What the look at the header passes: only the decoder finds it.
+    Image.new("L", (8, 8)).save(table.parent / "0006.png")
+    made = load(table, out)
+    (row,) = refused(out)
+    assert row["key"] == "0006.png"
+    assert "same value" in row["reason"]
+    for record in [r for s in made.counts for r in records.read(made, s)]:
+        assert record.image_id != "0006.png"
+        own = np.asarray(Image.open(table.parent / record.image_id))
+        (out.parent / "one.png").write_bytes(record.image)
+        found = np.asarray(Image.open(out.parent / "one.png"))
+        np.testing.assert_array_equal(found, own)
+
+
+def spoil(table, name):
+    file = table.parent / name
+    file.unlink()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (lambda file: None, "no such file"),
+        (lambda file: file.symlink_to(file), "symbolic links"),
+        (lambda file: file.mkdir(), "a folder or a device"),
+        (os.mkfifo, "a folder or a device"),
+        (lambda file: file.write_bytes(b""), "empty file"),
+        (lambda file: file.write_text("<html>"), "HTML"),
+    ],
+    ids=["missing", "loop", "folder", "fifo", "empty", "html"],
+)
+def test_a_file_that_is_no_image_is_refused_by_name(
+    table, break_it, reason, out
+):
+    break_it(spoil(table, "0001.png"))
+    load(table, out)
+    (row,) = refused(out)
+    assert reason in row["reason"]
+
+
+def test_too_many_refused_stop_the_import_and_are_listed(table, out):
+    for number in range(3):
+        (table.parent / f"{number:04d}.png").write_bytes(b"no image")
+    with pytest.raises(
+        DataError, match=r"2 of 24 rows .*8\.3%.*5\.0%"
+    ) as caught:
+        load(table, out)
+    listed = out.with_name("records.importing") / "refused.csv"
+    assert str(listed) in str(caught.value)
+    assert len(refused(listed.parent)) == 2
+    made = load(table, out, refuse_share=0.2)
+    assert sum(c["images"] for c in made.counts.values()) == 21
+    assert len(refused(out)) == 3
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_an_import_that_refuses_all_says_why(table, out):
+    for file in table.parent.glob("*.png"):
+        file.unlink()
+    with pytest.raises(DataError, match=r"24 of 24 .*no such file"):
+        load(table, out)
+
+
+def made_of(tmp_path, changes):
+    made = own_tables.rows(24)
+    for number, change in changes.items():
+        made[number] = {**made[number], **change}
+    columns = (*own_tables.COLUMNS, "image_id", "study", "split")
+    for number, row in enumerate(made):
+        row.setdefault("image_id", f"i{number}")
+        row.setdefault("study", f"s{number // 2}")
+        row.setdefault("split", "")
+    return own_tables.write_table(tmp_path / "own", made=made, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image_id": "i2"}, "the same image_id as own.csv:4"),
+        ({"study": "s0"}, "study has images of another subject"),
+        ({"subject": ""}, "subject_id is empty"),
+        ({"image_id": "x" * 300}, "columns mixed up"),
+        ({"image_id": "a\nb"}, "columns mixed up"),
+        ({"split": "tomorrow"}, "'tomorrow' is none of"),
+        ({"edema": "severe"}, "Edema is 'severe', expected"),
+        ({"edema": "3"}, "Edema is 3, expected"),
+        ({"image": "../0007.png"}, "leads out of its folder"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_wrong_row_is_refused_with_its_reason(tmp_path, out, change, reason):
+    table = made_of(tmp_path, {7: change})
+    load(table, out)
+    (row,) = refused(out)
+    assert row["origin"] == "own.csv:9"
+    assert reason in row["reason"]
+
+
+def test_nothing_that_is_told_holds_an_id_or_a_text(tmp_path, out):
+    table = made_of(tmp_path, {7: {"image_id": "i2"}})
+    listener = Listener()
+    load(table, out, reporter=listener)
+    told = "\n".join(listener.lines) + (out / "audit.md").read_text()
+    for secret in ("own-", "i2", "heart", "nodule"):
+        assert secret not in told
+
+
+# Splits.
+
+
+def test_a_subject_in_two_splits_stops_the_import(tmp_path, out):
+    table = made_of(tmp_path, {0: {"split": "train"}, 1: {"split": "test"}})
+    match = r"own\.csv:2 is in train, own\.csv:3 in test"
+    with pytest.raises(DataError, match=match) as caught:
+        load(table, out)
+    assert "own-0" not in str(caught.value)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_split_given_for_one_image_holds_for_its_subject(tmp_path, out):
+    changes = {2 * n: {"split": "dev"} for n in range(12)}
+    made = load(made_of(tmp_path, changes), out)
+    assert made.counts["validation"]["images"] == 24
+
+
+def test_subjects_follow_the_shares(table, out):
+    shares = {"train": 0.5, "test": 0.5}
+    rule = split_rules.Shares(shares, seed=3)
+    made = load(table, out, split_rule=rule)
+    assert set(made.counts) == {"train", "test"}
+    for subject, split in zip(
+        made.images["subject_id"], made.images["split"], strict=True
+    ):
+        assert rule(subject) == split
+    assert (
+        "no image is in the split 'validation'"
+        in (out / "audit.md").read_text()
+    )
+
+
+def test_a_rule_without_effect_is_refused(tmp_path, out):
+    table = made_of(tmp_path, {n: {"split": "train"} for n in range(24)})
+    with pytest.raises(DataError, match="leave out the rule"):
+        load(table, out, split_rule=split_rules.Shares(seed=1))
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_exported_splits_come_back(table, out, tmp_path, hashed):
+    first = load(table, out, split_rule=split_rules.Shares(seed=5))
+    file = tmp_path / "splits.csv"
+    sha256 = split_rules.export(first, file, hashed=hashed)
+    assert ("own-1" in file.read_text()) is not hashed
+    rule = split_rules.SplitFile(file)
+    again = load(table, tmp_path / "again", split_rule=rule)
+    assert again.fingerprint == first.fingerprint
+    assert again.made_by["options"]["split_rule"]["sha256"] == sha256
+    # It overrides a source's own.
+    text = file.read_text().replace("test", "validation")
+    file.write_text(text)
+    other = load(
+        table, tmp_path / "other", split_rule=split_rules.SplitFile(file)
+    )
+    assert "test" not in other.counts
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "found none"),
+        ("subject_id,set\na,train\n", "expected the columns"),
+        ("subject_id,split\na,tune\n", "row 2: split is 'tune'"),
+        ("subject_id,split\na,train\na,test\n", "row 3: the subject is in"),
+        ("subject_id,split\n,test\n", "row 2: subject_id is empty"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_wrong_split_file_is_named(tmp_path, text, message):
+    file = tmp_path / "splits.csv"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        split_rules.SplitFile(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_subject_that_the_split_file_lacks_is_refused(table, out, tmp_path):
+    file = tmp_path / "splits.csv"
+    listed = [f"own-{n},train" for n in range(11)]
+    file.write_text("\n".join(["subject_id,split", *listed]))
+    load(table, out, split_rule=split_rules.SplitFile(file), refuse_share=0.1)
+    reasons = {row["reason"] for row in refused(out)}
+    assert reasons == {"the split file does not list its subject"}
+    assert len(refused(out)) == 2
+
+
+# The audit.
+
+
+def test_the_audit_finds_one_picture_in_two_sets(tmp_path, out):
+    table = made_of(tmp_path, {0: {"split": "train"}, 2: {"split": "test"}})
+    pictures = table.parent
+    (pictures / "0002.png").write_bytes((pictures / "0000.png").read_bytes())
+    load(table, out)
+    text = (out / "audit.md").read_text()
+    assert "| images with the same pixels | 1 |" in text
+    assert "| subjects | 0 |" in text
+
+
+def test_the_audit_table_has_the_class_counts(table, out):
+    made = load(table, out)
+    with (out / "audit.csv").open(newline="") as stream:
+        cells = {
+            (r["table"], r["row"], r["column"]): r["value"]
+            for r in csv.DictReader(stream)
+        }
+    for split in made.counts:
+        values = made.rows(split)["Edema"]
+        assert int(cells["labels", f"Edema, {split}", "1"]) == sum(values == 1)
+        assert int(cells["labels", f"Edema, {split}", "blank"]) == sum(
+            values == -2
+        )
+    assert cells["rows", "rows read", "number"] == "24"
+
+
+def test_lost_characters_are_counted(tmp_path, out):
+    table = made_of(tmp_path, {3: {"text": "A caf� stain. Clear."}})
+    load(table, out)
+    assert "U+FFFD, lost characters | 1 |" in (out / "audit.md").read_text()
+
+
+# Archives.
+
+
+def in_zip(folder, file):
+    with zipfile.ZipFile(file, "w") as archive:
+        for picture in folder.glob("*.png"):
+            archive.write(picture, f"files/{picture.name}")
+
+
+def in_tar(folder, file, mode):
+    with tarfile.open(file, mode) as archive:
+        for picture in folder.glob("*.png"):
+            archive.add(picture, f"./files/{picture.name}")
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", "tgz"])
+def test_images_in_an_archive_are_those_of_the_folder(
+    table, out, tmp_path, suffix
+):
+    file = tmp_path / f"pictures.{suffix}"
+    if suffix == "zip":
+        in_zip(table.parent, file)
+    else:
+        in_tar(table.parent, file, "w" if suffix == "tar" else "w:gz")
+    plain = load(table, out)
+    source = Table(
+        table,
+        images=file,
+        labels=LABELS,
+        columns={"image": "files/{image}", "image_id": "image"},
+    )
+    packed = import_items(source, tmp_path / "packed", **SMALL)
+    images = [
+        [(r.image_id, r.image) for r in records.read(made, "train")]
+        for made in (plain, packed)
+    ]
+    assert images[0] == images[1]
+
+
+@pytest.mark.parametrize("name", ["../out.png", "/etc/out.png", "a\\..\\..\\b"])
+@pytest.mark.parametrize("suffix", ["zip", "tar", "tgz"])
+def test_an_archive_with_a_path_out_of_it_is_refused(
+    table, out, tmp_path, name, suffix
+):
+    file = tmp_path / f"bad.{suffix}"
+    picture = table.parent / "0000.png"
+    if suffix == "zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(name), picture.read_bytes())
+    else:
+        with tarfile.open(file, "w" if suffix == "tar" else "w:gz") as archive:
+            member = archive.gettarinfo(picture)
+            member.name = name
+            with picture.open("rb") as stream:
+                archive.addfile(member, stream)
+    with pytest.raises(DataError, match="leads out of the archive"):
+        import_items(Table(table, images=file), out, **SMALL)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_broken_archive_is_named(table, out, tmp_path):
+    file = tmp_path / "cut.zip"
+    in_zip(table.parent, file)
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(DataError, match=r"cut\.zip: the archive cannot be"):
+        import_items(Table(table, images=file), out, **SMALL)
+
+
+# Sentences.
+
+
+def capitals(text):
+    return [text.upper()]
+
+
+def words(text):
+    return text
+
+
+def fails(text):
+    raise RuntimeError(text)
+
+
+def test_a_users_splitter_replaces_ours(table, out):
+    made = load(table, out, sentences=capitals)
+    found = {r.sentences for r in records.read(made, "train")}
+    assert ("THE HEART IS LARGE. NO EFFUSION.",) in found
+    assert made.made_by["options"]["sentences"].endswith(":capitals")
+
+
+@pytest.mark.parametrize(
+    ("splitter", "message"),
+    [(words, "must return a list"), (fails, "splitter failed: RuntimeError")],
+)
+def test_a_wrong_splitter_is_told_without_the_text(
+    table, out, splitter, message
+):
+    with pytest.raises(DataError, match=message) as caught:
+        load(table, out, sentences=splitter)
+    assert "heart" not in str(caught.value)
+
+
+def test_sections_come_before_the_report(tmp_path, out):
+    files = parts.Parts(
+        tmp_path,
+        label_names=(),
+        image_size=8,
+        split_text=sentences.split,
+        target=out,
+    )
+    both = Item(
+        "i", "s", "p", Path(), findings="Clear.", impression="No change.",
+        report="All.",
+    )  # fmt: skip
+    assert files._sentences(both) == ("Clear.", "No change.")
+    assert files._sentences(Item("i", "s", "p", Path(), report="All.")) == (
+        "All.",
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"intensity": "bright"},
+        {"image_size": 0},
+        {"records_per_shard": 0},
+        {"refuse_share": 2},
+        {"split_rule": None, "sentences": 3},
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_a_value_error(table, out, options):
+    with pytest.raises(ValueError, match=r"must be"):
+        load(table, out, **options)
+    assert not out.parent.exists()
+
+
+# Memory.
+
+GROWS = """
+import json, resource, sys
+from pathlib import Path
+sys.path.insert(0, {support!r})
+import own_tables
+from kerasmi.data.importing import import_items
+from kerasmi.data.sources.table import Table
+
+own_tables.picture("one.png", 0)
+peaks = []
+for images in {sizes}:
+    made = own_tables.rows(images)
+    for row in made:
+        row.update(image_id=row["image"], image="one.png")
+    folder, columns = Path(str(images)), (*own_tables.COLUMNS, "image_id")
+    table = own_tables.write_table(folder, 0, columns, made, pictures=False)
+    import_items(Table(table, images="."), folder / "out", image_size=8)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_images(tmp_path):
+    code = GROWS.format(support=str(SUPPORT), sizes=(500, 5000))
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    few, many = json.loads(answer.stdout.splitlines()[-1])
+    assert many < 1.2 * few
+
+
+def test_a_refusal_is_one_of_the_users_errors():
+    assert issubclass(ImageRefused, DataError)

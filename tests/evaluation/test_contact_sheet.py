@@ -1,0 +1,113 @@
+"""The contact sheet: what stands on it, and what it refuses."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from kerasmi.evaluation.contact_sheet import COLOURS, contact_sheet, outline
+
+
+def words(figure):
+    return [text.get_text().strip() for a in figure.axes for text in a.texts]
+
+
+def test_every_image_stands_with_its_findings_and_sentences():
+    figure = contact_sheet(
+        np.zeros((3, 8, 8, 1)),
+        [["Edema"], [], ["Edema", "Pneumonia"]],
+        titles=["a", "b", "c"],
+        sentences=[["One sentence."], ["Two.", "Three."], []],
+        columns=2,
+    )
+    assert len(figure.axes) == 3
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b", "c"]
+    assert words(figure).count("Edema") == 2
+    assert words(figure).count("no positive label") == 1
+    assert {"One sentence.", "Two.", "Three."} <= set(words(figure))
+
+
+def test_images_of_any_size_keep_their_proportions():
+    shapes = (8, 16), (16, 8)
+    figure = contact_sheet([np.eye(*s) for s in shapes], [None, []])
+    figure.draw_without_rendering()
+    sizes = [axis.get_window_extent().size for axis in figure.axes]
+    assert np.ptp(sizes) < 1e-6
+    for axis, shape in zip(figure.axes, shapes, strict=True):
+        (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+        assert right - left == pytest.approx(bottom - top)
+        assert right - left == pytest.approx(max(shape))
+    assert words(figure) == ["no label", "no positive label"]
+
+
+def test_a_long_title_keeps_its_ends_and_its_column():
+    title = f"{'-'.join(map(str, range(11111111, 11111116)))} LATERAL"
+    figure = contact_sheet(np.zeros((1, 8, 8)), [[]], titles=[title])
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    shown = axis.get_title()
+    assert shown.startswith("11111111-")
+    assert shown.endswith("-11111115 LATERAL")
+    width = axis.title.get_window_extent().width
+    assert width <= axis.get_window_extent().width
+
+
+def test_long_sentences_are_wrapped_and_lose_no_word():
+    sentence = "word " * 40 + "end."
+    figure = contact_sheet(np.zeros((1, 8, 8)), [[]], sentences=[[sentence]])
+    lines = [text for text in words(figure) if text != "no positive label"]
+    assert len(lines) > 2
+    assert " ".join(lines) == sentence
+
+
+def test_regions_are_outlined_in_the_colour_of_their_finding():
+    cells = np.zeros(16, np.uint8)
+    cells[5] = 1
+    figure = contact_sheet(
+        np.zeros((2, 8, 8)),
+        [["Edema"], ["Pneumonia"]],
+        regions=[
+            {"Edema": cells, "Pneumonia": cells},
+            {"Pneumonia": 0 * cells},
+        ],
+    )
+    drawn = [
+        [c for c in axis.collections if isinstance(c, LineCollection)]
+        for axis in figure.axes
+    ]
+    assert [len(lines) for lines in drawn] == [1, 0]
+    segments = np.array(drawn[0][0].get_segments())
+    # Cell 5 of a 4x4 grid over 8x8 pixels: pixels 2 and 3 both ways.
+    assert segments.min() == pytest.approx(1.5, abs=0.2)
+    assert segments.max() == pytest.approx(3.5, abs=0.2)
+    assert len(set(COLOURS)) == len(COLOURS) == 9
+
+
+def test_an_outline_goes_round_touching_cells_as_one():
+    mask = np.zeros((4, 4), bool)
+    mask[1, 1:3] = True
+    assert len(outline(mask)) == 6
+    length = abs(np.diff(outline(mask), axis=1)).sum()
+    assert length == 6
+    assert outline(np.zeros((4, 4), bool)).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["titles", "sentences", "regions"])
+def test_another_number_of_texts_than_images_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name}: expected one for each of 2"):
+        contact_sheet(np.zeros((2, 8, 8)), [[], []], **{name: [[]]})
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8), (1, 8), (1, 8, 8, 3)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="at least one"):
+        contact_sheet(np.zeros(shape), [[]] * shape[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outline_is_closed_wherever_it_turns(seed):
+    mask = np.random.default_rng(seed).random((4, 4)) < 0.5
+    ends, counts = np.unique(
+        outline(mask, 0.1).reshape(-1, 2).round(6), axis=0, return_counts=True
+    )
+    assert len(ends) > 0
+    assert set(counts) == {2}

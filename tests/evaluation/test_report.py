@@ -1,0 +1,515 @@
+"""`report.html`: what it says of a run, and that it needs nothing else."""
+
+import io
+import json
+import shutil
+
+import pages
+import pandas as pd
+import pytest
+import run_folders
+from matplotlib.figure import Figure
+from pages import Page
+
+from kerasmi.errors import RunError
+from kerasmi.evaluation import report, report_findings, report_html
+from kerasmi.evaluation.report_folder import RunFolder
+
+SECTIONS = (
+    "summary",
+    "failures-and-warnings",
+    "recipe",
+    "data",
+    "pretraining",
+    "sentences-and-their-regions",
+    "results",
+    "roc-curves",
+    "re-training",
+    "environment",
+)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return run_folders.write_run(tmp_path_factory.mktemp("runs") / "one")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are a dot: drawing them takes most of the time of a page."""
+    dot = Figure((0.1, 0.1), dpi=10)
+    buffer = io.BytesIO()
+    dot.savefig(buffer, format="png")
+    one = (buffer.getvalue(), 1.0)
+    monkeypatch.setattr(report_html, "_png", lambda picture: one)
+
+
+@pytest.fixture
+def run(original, tmp_path, undrawn):
+    """A run that a test may change."""
+    return shutil.copytree(original, tmp_path / "run")
+
+
+@pytest.fixture
+def own_grid(grid, tmp_path, undrawn):
+    """A grid that a test may change."""
+    return shutil.copytree(grid, tmp_path / "grid")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grids") / "both"
+    return run_folders.write_grid(folder, seeds=1)
+
+
+@pytest.fixture(scope="module")
+def text(original):
+    return report.page(original)
+
+
+@pytest.fixture(scope="module")
+def grid_text(grid):
+    return report.page(grid)
+
+
+def replace(path, old, new):
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def of_people(run):
+    """Makes the run one of records, not of the phantom."""
+    replace(run / "recipe.yaml", "source: phantom", "source: records")
+
+
+# The page itself
+
+
+@pytest.mark.parametrize("name", ["text", "grid_text"])
+def test_a_page_is_sound_and_needs_nothing_beside_it(name, request):
+    page = Page(request.getfixturevalue(name))
+    assert len(set(page.ids)) == len(page.ids)
+    assert len(page.images) > 5
+    for image in page.images:
+        assert image["src"].startswith("data:image/png;base64,")
+        assert image["alt"].strip()
+    for url in page.urls:
+        assert url.startswith(("data:", "#"))
+        assert not url.startswith("#") or url[1:] in page.ids
+    assert not page.tags & {"script", "iframe", "object", "embed"}
+    assert "@import" not in request.getfixturevalue(name)
+    assert "url(" not in request.getfixturevalue(name)
+
+
+def test_a_finished_run_shows_every_section(text):
+    page = Page(text)
+    assert [one for one in page.ids if one in SECTIONS] == list(SECTIONS)
+    assert "None." in page.text
+
+
+def test_what_was_read_is_text_and_no_markup(text):
+    page = Page(text)
+    assert "Pleural <b>Effusion</b> & more" in page.text
+    assert 'a "small" <script>alert(1)</script> effusion.' in page.text
+    assert "script" not in page.tags
+
+
+def test_the_same_folder_gives_the_same_page(original, text):
+    assert report.page(original) == text
+
+
+@pytest.mark.skipif(pages.BROWSER is None, reason="needs Chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["text", "grid_text"])
+def test_chromium_shows_it_whole_at_two_widths(name, width, request, tmp_path):
+    text = request.getfixturevalue(name)
+    found, console = pages.browse(text, tmp_path, width)
+    assert found["inner"] == width
+    assert found["scroll"] <= width
+    assert found["wide"] == []
+    assert found["images"] == len(Page(text).images)
+    assert found["broken"] == 0
+    assert console == []
+
+
+@pytest.mark.skipif(pages.BROWSER is None, reason="needs Chromium")
+def test_the_check_in_chromium_can_fail(tmp_path):
+    page = (
+        "<html><head></head><body><main><img src='gone.png' alt='a'>"
+        "<p style='width: 900px'>a</p><script>console.error('no')</script>"
+        "</main></body></html>"
+    )
+    found, console = pages.browse(page, tmp_path, 390)
+    assert (found["broken"], found["wide"]) == (1, ["P"])
+    assert found["scroll"] > 390
+    assert len(console) == 1
+
+
+# What it says
+
+
+def test_the_tables_hold_values_intervals_counts_and_the_policy(original, text):
+    page = Page(text)
+    row = pd.read_csv(original / "results.csv").iloc[0]
+    cell = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}] (24/24)"
+    assert cell in page.text
+    assert "Label policy: uncertain: ignore, blank: ignore." in page.text
+    assert "test images are judged by the truth" in page.text
+
+
+def test_every_value_of_the_recipe_is_there(original, text):
+    page = Page(text)
+    assert "pretrain.augmentation.rotation 8.0" in page.text
+    assert "critic.hidden_dims 64, 32" in page.text
+
+
+def test_the_data_is_named_and_counted(text):
+    page = Page(text)
+    assert "fingerprint f00d" in page.text
+    assert "train 48 47 40 24" in page.text
+    # severities that no label has are left out
+    assert "negative or 0 positive or 1 uncertain blank" in page.text
+
+
+def test_one_that_is_judged_by_labels_does_not_speak_of_truth(
+    tmp_path, undrawn
+):
+    run = run_folders.write_run(tmp_path / "run", truth=False)
+    assert "judged by the truth" not in Page(report.page(run)).text
+
+
+def test_an_image_only_run_has_no_pretraining(tmp_path, undrawn):
+    run = run_folders.write_run(tmp_path / "run", recipe="image_only")
+    page = Page(report.page(run))
+    assert "pretraining" not in page.ids
+    assert "image-only, no pretraining" in page.text
+    assert "None." in page.text
+
+
+def test_what_evaluate_wrote_is_added(run):
+    (run / "evaluation").mkdir()
+    frame = pd.DataFrame(
+        {"direction": ["image to text"], "R@1": [0.25], "sentence": ["Secret."]}
+    )
+    frame.to_csv(run / "evaluation" / "retrieval.csv", index=False)
+    shown = Page(report.page(run))
+    assert "Retrieval of reports by images" in shown.text
+    assert "0.250 Secret." in shown.text
+    of_people(run)
+    hidden = Page(report.page(run)).text
+    assert "0.250" in hidden
+    assert "Secret." not in hidden
+
+
+# Images and reports of people
+
+
+def test_images_and_reports_of_people_are_shown_only_when_asked(run, text):
+    of_people(run)
+    page = Page(report.page(run))
+    assert "No change." not in page.text
+    assert page.text.count("--show-text") == 2
+    shown = Page(report.page(run, show_text=True))
+    assert "No change." in shown.text
+    assert "--show-text" not in shown.text
+    # the page of images, the scale, and two sentences
+    assert len(page.images) == len(shown.images) - 4
+    assert len(shown.images) == len(Page(text).images)
+
+
+# The audit of an import
+
+
+@pytest.fixture
+def imported(run):
+    """A run of imported data with its audit; returns the data's folder."""
+    of_people(run)
+    folder = run / "records"
+    folder.mkdir()
+    start = json.loads((run / "environment.json").read_text())
+    start[0]["data"]["path"] = str(folder)
+    (run / "environment.json").write_text(json.dumps(start))
+    (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f00d"}))
+    (folder / "audit.csv").write_text(
+        "table,row,column,value\nrows,rows read,number,1234\n"
+        "sets,train,images,7\nleaks,subjects,number,0\n"
+        'views,"AP, PA",train,5\nviews,"AP, PA",test,x<y\n'
+    )
+    (folder / "audit.md").write_text(
+        "# Audit\n\n## Notes\n\n- Two <i>files</i> were gone.\n\n## Options\n"
+        "\n- seed: 0\n"
+    )
+    return folder
+
+
+def test_the_audit_of_an_import_is_shown(run, imported):
+    page = Page(report.page(run))
+    assert "Audit: rows." in page.text
+    assert "rows read 1,234" in page.text
+    assert "AP, PA 5 x<y" in page.text
+    assert "Two <i>files</i> were gone." in page.text
+    assert "Audit: sets." not in page.text
+    assert "seed: 0" not in page.text
+
+
+def test_data_that_changed_or_is_gone_has_no_audit(run, imported):
+    (imported / "dataset.json").write_text(json.dumps({"fingerprint": "b"}))
+    assert "now holds other data" in Page(report.page(run)).text
+    shutil.rmtree(imported)
+    page = Page(report.page(run))
+    assert "is no longer there" in page.text
+    assert "Audit: rows." not in page.text
+
+
+# Failures and warnings
+
+
+def findings(run):
+    """Level and text of each."""
+    found = report_findings.findings(RunFolder(run))
+    return [f"{one.level}: {one.text}" for one in found]
+
+
+def listed(folder):
+    """The list of failures and warnings of a page, as HTML."""
+    part = report.page(folder).partition('<ul class="findings">')[2]
+    return part.partition("</ul>")[0].split("<li ")[1:]
+
+
+def test_a_sound_run_has_none(original):
+    assert findings(original) == []
+
+
+def test_an_unfinished_run_says_what_is_missing(run):
+    (run / "retrain/pathology9/tuned/done.json").unlink()
+    (run / "results.csv").unlink()
+    shutil.rmtree(run / "pretrain")
+    first, second, third = findings(run)
+    assert "pretrain is not finished" in first
+    assert "retrain/pathology9/tuned is not finished" in second
+    assert "no results.csv" in third
+    assert all("failure" in one for one in (first, second, third))
+    assert [one.startswith('class="failure"') for one in listed(run)] == [
+        True
+    ] * 3
+
+
+def test_a_run_that_has_only_begun_has_a_page(run):
+    for entry in run.iterdir():
+        if entry.name not in ("recipe.yaml", "environment.json"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    (run / "environment.json").write_text("[{}]")
+    page = Page(report.page(run))
+    assert "There are no results yet." in page.text
+    assert "The run has not come to its data." in page.text
+    assert "Pretraining has written nothing yet." in page.text
+
+
+def test_warnings_of_the_log_are_told_and_its_last_error_is_a_failure(run):
+    with open(run / "log.txt", "a") as file:
+        file.write("2026-01-02T03:05:00+00:00 WARNING casing: cased or not?\n")
+        file.write("2026-01-02T03:06:00+00:00 ERROR pretrain: OSError: full\n")
+    failure, warning = findings(run)
+    assert "failure" in failure
+    assert "pretrain: OSError: full" in failure
+    assert "casing: cased or not?" in warning
+    with open(run / "log.txt", "a") as file:
+        file.write("2026-01-02T03:07:00+00:00 INFO pretrain: done\n")
+    assert all("failure" not in one for one in findings(run))
+    assert len(findings(run)) == 2
+
+
+def test_an_auc_that_is_not_defined_is_told(run):
+    results = pd.read_csv(run / "results.csv")
+    results["note"] = results["note"].astype(object)
+    results.loc[0, ["value", "low", "high"]] = float("nan")
+    results.loc[0, "note"] = "not defined: no positive"
+    results.to_csv(run / "results.csv", index=False)
+    (only,) = findings(run)
+    assert "pathology9, Edema, frozen: not defined: no positive." in only
+    assert "not defined (24/24)" in Page(report.page(run)).text
+
+
+def test_a_read_out_that_cannot_be_trusted_is_told(run):
+    changed = {"reliable": False, "note": "3 effective negatives"}
+    run_folders.information(run / "pretrain", **changed)
+    (only,) = findings(run)
+    assert "matched pairs is unreliable: 3 effective negatives" in only
+
+
+@pytest.mark.parametrize(
+    ("best", "error", "told"),
+    [(0.009, 0.001, 1), (0.011, 0.001, 0), (0.1, 0.04, 1), (0.13, 0.04, 0)],
+)
+def test_a_bound_that_never_took_off_is_told(run, best, error, told):
+    path = run / "pretrain" / "history.csv"
+    history = pd.read_csv(path)
+    history["val_mutual_information"] = [0.0, best, -0.1]
+    history.to_csv(path, index=False)
+    run_folders.information(run / "pretrain", standard_error=error)
+    assert sum("never took off" in one for one in findings(run)) == told
+
+
+def test_information_of_shuffled_pairs_is_told(run):
+    path = run / "pretrain" / "mutual_information.csv"
+    rows = pd.read_csv(path)
+    rows.loc[1, "calibrated"] = 0.07
+    rows.to_csv(path, index=False)
+    (only,) = findings(run)
+    assert "shuffled pairs is 0.070 nats" in only
+
+
+def test_a_rule_that_gives_no_bound_is_told(run):
+    replace(run / "recipe.yaml", "region: logsumexp", "region: matched")
+    (only,) = findings(run)
+    assert "`matched` gives no bound" in only
+
+
+# Files
+
+
+def test_it_is_written_whole_and_others_may_read_it(run):
+    path = report.write(run)
+    assert path == run / "report.html"
+    assert Page(path.read_text("utf-8")).images
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not [p for p in run.iterdir() if p.name.startswith(".report")]
+
+
+def test_it_goes_where_it_is_told(run, tmp_path):
+    path = report.write(run, tmp_path / "other.html")
+    assert path.is_file()
+    assert not (run / "report.html").exists()
+    with pytest.raises(RunError, match=r"gone/x.html: cannot be written"):
+        report.write(run, tmp_path / "gone" / "x.html")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="neither a run nor a grid"):
+        report.page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results.csv", b""),
+        ("predictions.csv", b'a,b\n"1'),
+        ("environment.json", b"[{"),
+        ("recipe.yaml", b"a: ["),
+        ("recipe.yaml", b"none"),
+        ("pretrain/history.csv", b"\xff\xfe\x00"),
+        ("pretrain/sentences_and_regions.npz", b"PK"),
+        ("pretrain/done.json", b"{"),
+    ],
+)
+def test_a_damaged_file_is_named(run, name, content):
+    (run / name).write_bytes(content)
+    with pytest.raises(RunError, match=name):
+        report.page(run)
+
+
+# Tables
+
+
+def test_the_numbers_of_a_column_have_as_many_decimals():
+    frame = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "small": [0.01, -0.00001],
+            "large": [0.01, 12345.6],
+            "whole": [1234, 5],
+            "none": [float("inf"), float("nan")],
+            "told": [True, False],
+        }
+    )
+    page = Page(f"<p>{report_html.table(frame, 'All.')}</p>")
+    assert page.text.endswith(
+        "a 0.0100 0.010 1,234 ∞ yes b 0.0000 12,346 5 - no"
+    )
+
+
+def test_a_long_table_is_cut_and_says_so():
+    frame = pd.DataFrame({"row": range(1, 1002)})
+    page = Page(report_html.table(frame, "All."))
+    assert "All. The first 300 of 1,001 rows." in page.text
+    assert "300" in page.text
+    assert " 301" not in page.text
+
+
+def test_a_picture_without_a_text_is_refused():
+    with pytest.raises(ValueError, match="says what it shows"):
+        report_html.figure(Figure(), " ")
+
+
+# Grids
+
+
+def test_a_grid_lists_its_runs_and_what_they_say_together(grid, grid_text):
+    page = Page(grid_text)
+    assert "local_mine/seed0 3 of 3" in page.text
+    assert "2 of 2 runs are there" in page.text
+    results = pd.read_csv(grid / "results.csv")
+    row = results.query("encoder == 'tuned' and label == 'Edema'").iloc[0]
+    assert "Edema (24/24)" in page.text
+    assert f"{row.value:.3f}" in page.text
+    assert "0.075 [0.010, 0.150] < 0.001 < 0.001" in page.text
+    # in the order of the grid, not of the alphabet
+    runs = page.text.partition("Failures")[2]
+    assert 0 < runs.find("image_only") < runs.find("local_mine")
+    for name in ("label-efficiency", "paired-tests", "roc-curves", "data"):
+        assert name in page.ids
+
+
+def test_several_seeds_give_a_mean_and_a_spread(tmp_path, undrawn):
+    folder = run_folders.write_grid(tmp_path / "grid", seeds=2)
+    page = Page(report.page(folder))
+    results = pd.read_csv(folder / "results.csv")
+    values = results.query("encoder == 'tuned' and label == 'mean'")["value"]
+    assert f"{values.mean():.3f} ± {values.std():.3f}" in page.text
+
+
+def test_a_run_that_has_a_page_is_linked(own_grid):
+    report.write(own_grid / "local_mine" / "seed0")
+    urls = Page(report.page(own_grid)).urls
+    assert "local_mine/seed0/report.html" in urls
+    assert "image_only/seed0/report.html" not in urls
+
+
+def test_a_grid_tells_what_failed_and_what_has_not_begun(own_grid):
+    replace(own_grid / "grid.yaml", "seeds: [0]", "seeds: [0, 1]")
+    log = own_grid / "local_mine" / "seed0" / "log.txt"
+    log.write_text("2026-01-02T03:06:00+00:00 ERROR pretrain: TrainingError: x")
+    failure, warning = listed(own_grid)
+    assert "local_mine/seed0: 2026" in failure
+    assert "TrainingError: x" in failure
+    assert "Not begun: image_only/seed1, local_mine/seed1." in warning
+    assert "2 of 4 runs are there" in Page(report.page(own_grid)).text
+
+
+def test_members_with_numbers_of_labels_are_known(own_grid):
+    replace(own_grid / "grid.yaml", "labels: null", "labels: [50, 0.25, all]")
+    member = own_grid / "local_mine"
+    (member / "seed0").rename(member / "labels50-seed0")
+    (warning,) = listed(own_grid)
+    assert "local_mine/labels50-seed0" not in warning
+    assert "local_mine/labels0.25-seed0" in warning
+    assert "image_only/labelsall-seed0" in warning
+
+
+def test_written_tables_are_shown_instead(own_grid):
+    (own_grid / "tables").mkdir()
+    (own_grid / "tables" / "table_2.md").write_text(
+        "# Table 2\n\n| method | Edema (1/2) |\n|---|---|\n"
+        "| local | **0.9** a\\|b |\n\nBold: the best.\n"
+    )
+    text = report.page(own_grid)
+    assert "<b>0.9</b> a|b" in text
+    assert "Bold: the best." in Page(text).text
+
+
+def test_a_grid_that_has_only_begun_has_a_page(tmp_path):
+    (tmp_path / "grid.yaml").write_text(
+        "name: new\ngrid:\n  recipes: [local_mine, a/b.yaml]\n  seeds: [0]\n"
+    )
+    page = Page(report.page(tmp_path))
+    assert "Not begun: local_mine/seed0, b/seed0." in page.text

@@ -1,0 +1,132 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import batch, image_encoder, model
+
+from kerasmi import distribute
+from kerasmi.errors import RunError
+
+STEPS = 5
+
+
+def batches(texts):
+    inputs = batch(8 * STEPS, texts, studies=np.arange(8 * STEPS) // 2 * 10)
+    data = tf.data.Dataset.from_tensor_slices(inputs)
+    return data.batch(8, drop_remainder=True)
+
+
+def trained(loss, scope, texts, scope_of, region="logsumexp"):
+    with scope_of():
+        made = model(scope=scope, region=region, normalize=True)
+        made.compile(keras.optimizers.SGD(0.01), loss=loss)
+    history = made.fit(batches(texts), epochs=1, verbose=0, shuffle=False)
+    return made, history.history
+
+
+def both(two_devices, loss, scope, texts, **settings):
+    import contextlib
+
+    one = trained(loss, scope, texts, contextlib.nullcontext, **settings)
+    two = trained(loss, scope, texts, two_devices.scope, **settings)
+    return one, two
+
+
+@pytest.mark.parametrize("loss", ["mine", "cpc"])
+@pytest.mark.parametrize(("scope", "texts"), [("local", 2), ("global", 1)])
+def test_two_devices_take_the_same_steps_as_one(
+    two_devices, loss, scope, texts
+):
+    (one, logs), (two, logs_of_two) = both(two_devices, loss, scope, texts)
+    start = model(scope=scope, region="logsumexp", normalize=True).get_weights()
+    moved = max(
+        np.abs(a - b).max()
+        for a, b in zip(start, one.get_weights(), strict=True)
+    )
+    assert moved > 1e-4
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    for name in ("loss", "mutual_information", "ceiling", "gradient_norm"):
+        np.testing.assert_allclose(logs[name], logs_of_two[name], rtol=1e-4)
+    if loss == "mine":
+        np.testing.assert_allclose(
+            one.objective.log_average.numpy(),
+            two.objective.log_average.numpy(),
+            rtol=1e-5,
+        )
+
+
+def test_the_matched_region_is_found_across_devices(two_devices):
+    (one, _), (two, _) = both(two_devices, "mine", "local", 2, region="matched")
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_a_gather_keeps_order_shape_and_gradient(two_devices):
+    values = tf.reshape(tf.range(12.0), (4, 3))
+    data = two_devices.experimental_distribute_dataset(
+        tf.data.Dataset.from_tensors(values).unbatch().batch(4)
+    )
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            whole = distribute.gather(x)
+            value = tf.reduce_sum(whole**2) / 2.0
+        return whole, tape.gradient(value, x)
+
+    whole, gradient = two_devices.run(step, args=(next(iter(data)),))
+    for part in two_devices.experimental_local_results(whole):
+        np.testing.assert_array_equal(part, values)
+    # d/dx of the sum over replicas of sum(x^2) / 2 is 2 x
+    parts = two_devices.experimental_local_results(gradient)
+    np.testing.assert_allclose(np.concatenate(parts), 2 * values.numpy())
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"jit_compile": True}, "jit_compile"),
+        ({"steps_per_execution": 2}, "steps_per_execution"),
+    ],
+)
+def test_what_keras_breaks_on_several_devices_is_refused(
+    two_devices, settings, named
+):
+    with two_devices.scope():
+        made = model()
+        with pytest.raises(ValueError, match=named):
+            made.compile(keras.optimizers.SGD(0.1), **settings)
+
+
+def test_clipping_on_several_devices_is_refused(two_devices):
+    with two_devices.scope():
+        made = model()
+        with pytest.raises(ValueError, match="global_clipnorm"):
+            made.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
+
+
+def test_a_classifier_trains_the_same_on_two_devices(two_devices):
+    import contextlib
+
+    from kerasmi.models.image_classifier import ImageClassifier
+
+    images = np.random.default_rng(0).random((16, 16, 16, 1), np.float32)
+    targets = np.random.default_rng(1).integers(0, 2, (16, 2)).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices((images, targets)).batch(8)
+    weights = []
+    for scope in (contextlib.nullcontext, two_devices.scope):
+        with scope():
+            keras.utils.set_random_seed(0)
+            made = ImageClassifier(image_encoder(), ("Edema", "Pneumonia"))
+            made.compile(keras.optimizers.SGD(0.01))
+        made.fit(data, epochs=2, verbose=0, shuffle=False)
+        weights.append(made.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_fewer_than_one_device_is_refused():
+    with pytest.raises(RunError, match="at least 1"):
+        distribute.configure(0)

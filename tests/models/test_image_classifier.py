@@ -1,0 +1,151 @@
+import keras
+import numpy as np
+import pytest
+from small_models import image_encoder
+
+from kerasmi.models.heads import (
+    cumulative_crossentropy,
+    masked_binary_crossentropy,
+    severity_crossentropy,
+)
+from kerasmi.models.image_classifier import ImageClassifier
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((8, 16, 16, 1), np.float32)
+TARGETS = np.array([[1, 0], [0, -1], [1, 1], [-1, -1]] * 2, "float32")
+
+
+def encoder():
+    keras.utils.set_random_seed(0)
+    return image_encoder()
+
+
+def fit(trainable):
+    model = ImageClassifier(
+        encoder(), ("Edema", "Pneumonia"), "multilabel", trainable
+    )
+    lower = [w.copy() for w in model.image_encoder.lower.get_weights()]
+    upper = [w.copy() for w in model.image_encoder.upper.get_weights()]
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(IMAGES, TARGETS, batch_size=4, epochs=2, verbose=0)
+    parts = model.image_encoder
+    return changed(lower, parts.lower), changed(upper, parts.upper)
+
+
+def changed(before, part):
+    return [
+        bool(np.abs(a - b).max() > 0)
+        for a, b in zip(before, part.get_weights(), strict=True)
+    ]
+
+
+def test_frozen_keeps_the_lower_features_and_their_statistics():
+    lower, upper = fit("frozen")
+    assert not any(lower)
+    assert all(upper)
+
+
+def test_tuned_trains_everything():
+    lower, upper = fit("tuned")
+    assert all(lower)
+    assert all(upper)
+
+
+def test_the_encoder_given_is_never_changed():
+    given = encoder()
+    before = given.get_weights()
+    model = ImageClassifier(given, ("Edema",), trainable="frozen")
+    model.compile("adam")
+    model.fit(IMAGES, TARGETS[:, :1], verbose=0)
+    assert given.level == "local"
+    assert given.lower.trainable
+    for one, other in zip(before, given.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("trainable", ["frozen", "tuned"])
+def test_a_saved_classifier_continues_as_if_never_saved(tmp_path, trainable):
+    model = ImageClassifier(encoder(), ("Edema",), trainable=trainable)
+    model.compile(keras.optimizers.Adam(1e-3))
+    model.fit(IMAGES, TARGETS[:, :1], verbose=0, shuffle=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.encoder_mode == trainable
+    assert len(loaded.trainable_variables) == len(model.trainable_variables)
+    for one in (model, loaded):
+        one.fit(IMAGES, TARGETS[:, :1], verbose=0, shuffle=False)
+    np.testing.assert_allclose(
+        model.predict(IMAGES, verbose=0),
+        loaded.predict(IMAGES, verbose=0),
+        atol=1e-6,
+    )
+
+
+def test_ignored_labels_have_no_influence():
+    predictions = RNG.uniform(0.1, 0.9, (4, 3)).astype("float32")
+    known = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 1]], "float32")
+    some = known.copy()
+    some[0, 0] = some[2, 1] = -1
+    loss = np.mean(masked_binary_crossentropy(some, predictions))
+    used = some >= 0
+    likelihood = np.where(known == 1, predictions, 1 - predictions)
+    np.testing.assert_allclose(
+        loss, -np.log(likelihood[used]).mean(), rtol=1e-5
+    )
+    other = predictions.copy()
+    other[0, 0] = other[2, 1] = 0.99
+    np.testing.assert_allclose(
+        loss, np.mean(masked_binary_crossentropy(some, other)), rtol=1e-6
+    )
+
+
+def test_severity_losses_against_sums_in_the_open():
+    softmax = np.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.2, 0.2, 0.4]], "float32")
+    levels = np.array([[0.0], [3.0]], "float32")
+    expected = -(np.log(0.7) + np.log(0.4)) / 2
+    np.testing.assert_allclose(
+        np.mean(severity_crossentropy(levels, softmax)), expected, rtol=1e-5
+    )
+    cuts = np.array([[0.9, 0.6, 0.1]], "float32")  # severity 1: yes, no, no
+    expected = -(np.log(0.9) + np.log(0.4) + np.log(0.9)) / 3
+    np.testing.assert_allclose(
+        np.mean(cumulative_crossentropy(np.array([[1.0]]), cuts)),
+        expected,
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        (masked_binary_crossentropy, 2),
+        (severity_crossentropy, 4),
+        (cumulative_crossentropy, 3),
+    ],
+    ids=lambda pair: pair[0].__name__,
+)
+def test_a_batch_of_ignored_labels_costs_nothing(loss):
+    function, outputs = loss
+    targets = np.full((2, outputs if outputs == 2 else 1), -1.0, "float32")
+    values = function(targets, np.full((2, outputs), 0.25, "float32"))
+    np.testing.assert_array_equal(values, [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("head", "outputs"), [("softmax", 4), ("cumulative", 3)]
+)
+def test_ordinal_heads_have_their_outputs(head, outputs):
+    model = ImageClassifier(encoder(), ("Edema Severity",), head)
+    model.compile("sgd")
+    logs = model.train_on_batch(IMAGES, np.array([[0, 1, 2, 3, -1, 0, 1, 2]]).T)
+    assert np.isfinite(logs)
+    assert model(IMAGES).shape == (8, outputs)
+
+
+def test_wrong_arguments_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"`head`.*'ordinal'"):
+        ImageClassifier(encoder(), ("Edema",), "ordinal")
+    with pytest.raises(ValueError, match=r"`trainable`.*'half'"):
+        ImageClassifier(encoder(), ("Edema",), trainable="half")
+    with pytest.raises(ValueError, match="one severity"):
+        ImageClassifier(encoder(), ("Edema", "Pneumonia"), "softmax")

@@ -1,0 +1,238 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import batch, model
+
+from kerasmi import fused_adam, losses, optimizers
+
+
+def dataset(inputs, size):
+    return tf.data.Dataset.from_tensor_slices(inputs).batch(
+        size, drop_remainder=True
+    )
+
+
+def fitted(inputs, size, epochs=1, loss="mine", **settings):
+    made = model(**settings)
+    made.compile(keras.optimizers.SGD(0.05), loss=loss)
+    made.fit(dataset(inputs, size), epochs=epochs, verbose=0, shuffle=False)
+    return made
+
+
+def test_scores_are_of_every_image_and_text():
+    made = model()
+    scores = made(batch(4, texts=3))
+    assert scores.shape == (4, 12)
+    assert model(scope="global")(batch(4)).shape == (4, 4)
+
+
+def test_a_score_is_the_best_region_of_that_image_and_text_alone():
+    made = model()
+    inputs = batch(4, texts=2)
+    image_features, text_features = made.encode(inputs)
+    scores = np.array(made(inputs))
+    for i, j, k in [(0, 0, 0), (3, 1, 1), (2, 3, 0)]:
+        one = made.critic(
+            image_features[i : i + 1], text_features[j, k : k + 1]
+        )
+        np.testing.assert_allclose(
+            scores[i, 2 * j + k], np.max(one), rtol=1e-4, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("loss", sorted(losses.LOSSES))
+@pytest.mark.parametrize("scope", ["local", "global"])
+def test_every_tower_gets_a_gradient(loss, scope):
+    made = model(scope=scope, normalize=True)
+    made.compile(keras.optimizers.SGD(0.0), loss=loss)
+    with tf.GradientTape() as tape:
+        pairs, scores, _ = made._reduced(batch(8), training=True)
+        value = made.objective(pairs, scores)
+    for tower in (made.image_encoder, made.text_encoder, made.critic):
+        assert tower.trainable_variables
+    gradients = tape.gradient(value, made.trainable_variables)
+    size = {
+        id(variable): None
+        if g is None
+        else np.abs(tf.convert_to_tensor(g)).max()
+        for variable, g in zip(made.trainable_variables, gradients, strict=True)
+    }
+    assert None not in size.values()
+    for tower in (made.image_encoder, made.text_encoder, made.critic):
+        assert max(size[id(v)] for v in tower.trainable_variables) > 1e-8
+
+
+@pytest.mark.parametrize("loss", ["mine", "cpc"])
+@pytest.mark.parametrize("scope", ["local", "global"])
+def test_one_batch_is_overfitted(loss, scope):
+    made = model(scope=scope, normalize=True, hidden_dims=(32, 16))
+    made.compile(keras.optimizers.Adam(3e-3), loss=loss)
+    data = dataset(batch(8, texts=1), 8).repeat(60)
+    history = made.fit(data, epochs=1, verbose=0, shuffle=False)
+    last = made.train_on_batch(batch(8, texts=1), return_dict=True)
+    assert -last["loss"] > 1.0
+    if loss == "cpc":
+        assert -last["loss"] <= np.log(8) + 1e-5
+    assert np.isfinite(history.history["gradient_norm"][0])
+
+
+def test_fit_evaluate_and_predict_run_as_in_keras():
+    made = model()
+    made.compile(optimizers.paper(made), loss="cpc")
+    data = dataset(batch(8, texts=2), 4)
+    history = made.fit(
+        data, validation_data=data, epochs=2, verbose=0, shuffle=False
+    )
+    assert {"mutual_information", "val_mutual_information", "ceiling"} <= set(
+        history.history
+    )
+    # 1 own text and 2 texts of each of the 3 other images
+    np.testing.assert_allclose(history.history["ceiling"], np.log(7), rtol=1e-5)
+    results = made.evaluate(data, verbose=0, return_dict=True)
+    np.testing.assert_allclose(
+        -results["loss"], results["mutual_information"], rtol=1e-4
+    )
+    assert made.predict(data, verbose=0).shape == (8, 8)
+
+
+def test_images_of_one_study_are_not_each_others_negatives():
+    # without same-study pairs 2 images have no negative at all
+    made = model()
+    made.compile("sgd", loss="cpc")
+    inputs = batch(4, studies=[7, 7, 8, 9])
+    logs = made.train_on_batch(inputs, return_dict=True)
+    expected = np.mean([np.log(3), np.log(3), np.log(4), np.log(4)])
+    np.testing.assert_allclose(logs["ceiling"], expected, rtol=1e-5)
+
+
+def test_a_batch_of_one_study_is_refused():
+    made = model()
+    made.compile("sgd")
+    data = dataset(batch(4, studies=[7, 7, 7, 7]), 4)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="no negative pair"
+    ):
+        made.fit(data, verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize("loss", ["mine", losses.CPC("symmetric")])
+def test_a_saved_model_continues_as_if_never_saved(tmp_path, loss):
+    inputs = batch(8, texts=2)
+    made = model(normalize=True, region="logsumexp")
+    made.compile(optimizers.paper(made, 1e-3, warmup_steps=3), loss=loss)
+    data = dataset(inputs, 4)
+    made.fit(data, epochs=2, verbose=0, shuffle=False)
+    made.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.region == "logsumexp"
+    assert type(loaded.objective) is type(made.objective)
+    for one, other in zip(
+        made.optimizer.variables, loaded.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    if loss == "mine":
+        average = float(made.objective.log_average)
+        assert np.isfinite(average)
+        assert float(loaded.objective.log_average) == average
+    for one in (made, loaded):
+        one.fit(data, epochs=1, verbose=0, shuffle=False)
+    for one, other in zip(made.weights, loaded.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_the_saved_optimizer_still_spares_biases_and_norms(tmp_path):
+    made = model()
+    made.compile(optimizers.paper(made, 0.01, weight_decay=0.5))
+    made.train_on_batch(batch(4))
+    made.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for one in (made, loaded):
+        text = next(
+            part
+            for part in one.optimizer.optimizers
+            if isinstance(part, optimizers.BertAdamW)
+        )
+        for variable in one.text_encoder.trainable_variables:
+            spared = variable.name in ("bias", "gamma", "beta")
+            assert text._use_weight_decay(variable) is not spared
+
+
+def test_each_variable_gets_the_optimizer_the_paper_gives_it():
+    made = model(normalize=True)
+    made.compile(optimizers.paper(made, 1e-3, 1e-4, schedule="constant"))
+    text = {id(v) for v in made.text_encoder.trainable_variables}
+    for variable in made.trainable_variables:
+        chosen = made.optimizer._optimizer_map(variable)
+        expected = (
+            optimizers.BertAdamW
+            if id(variable) in text
+            else fused_adam.FusedAdam
+        )
+        assert type(chosen) is expected, variable.path
+    rates = optimizers.learning_rates(made.optimizer)
+    assert sorted(rates.values()) == pytest.approx([1e-4, 1e-3])
+
+
+def test_matched_selection_trains_but_is_read_as_max():
+    inputs = batch(4)
+    made = model(region="matched")
+    made.compile("sgd")
+    made.train_on_batch(inputs)
+    same = model(region="max")
+    same.set_weights(made.get_weights())
+    np.testing.assert_allclose(made(inputs), same(inputs), rtol=1e-5)
+
+
+def test_keras_still_calls_what_is_overridden():
+    # private in Keras: rename or removal must be noticed
+    from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
+
+    assert "_maybe_symbolic_build" in vars(TensorFlowTrainer) or any(
+        "_maybe_symbolic_build" in vars(base)
+        for base in TensorFlowTrainer.__mro__
+    )
+    assert hasattr(keras.callbacks.TensorBoard, "_collect_learning_rate")
+
+
+def test_an_unknown_region_rule_or_loss_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"`region`.*'best'"):
+        model(region="best")
+    with pytest.raises(ValueError, match="'nce'"):
+        model().compile("sgd", loss="nce")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5]),
+    ],
+)
+def test_learning_rates_warm_up_then_follow_the_schedule(schedule, expected):
+    total = None if schedule == "constant" else 8
+    rate = optimizers.WarmUp(1.0, 4, total, schedule)
+    np.testing.assert_allclose([float(rate(s)) for s in range(7)], expected)
+
+
+def test_cosine_ends_at_zero_halfway_at_half():
+    rate = optimizers.WarmUp(2.0, 0, 10, "cosine")
+    np.testing.assert_allclose(
+        [float(rate(s)) for s in (0, 5, 10)], [2.0, 1.0, 0.0], atol=1e-6
+    )
+
+
+def test_importing_the_models_is_enough_to_load_one(tmp_path):
+    made = model(normalize=True)
+    made.compile(optimizers.paper(made), loss="cpc")
+    made.save(tmp_path / "model.keras")
+    path = str(tmp_path / "model.keras")
+    load = f"print(keras.saving.load_model({path!r}).name)"
+    code = f"import keras, kerasmi.models; {load}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "image_text_model"

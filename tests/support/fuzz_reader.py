@@ -1,0 +1,112 @@
+"""What is asked of every reader: a broken file is refused by name, or right."""
+
+import contextlib
+import resource
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fuzz_engine import Break, mutant
+
+from kerasmi.errors import KerasmiError
+
+SECONDS = 2.0  # of one processor, for one file
+MEBIBYTES = 400  # that the process may grow by
+
+
+@dataclass(frozen=True)
+class Case:
+    """A valid file, and how it is read.
+
+    Attributes:
+        whole: its bytes.
+        read: reads other bytes in their place, as the program would.
+        check: raises AssertionError for what no valid file gives; is given
+            what `read` returned and the bytes.
+        names: one of these stands in every refusal; empty: the caller of the
+            reader names the file.
+    """
+
+    whole: bytes
+    read: Callable[[bytes], Any]
+    check: Callable[[Any, bytes], None]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader: its name, and what makes its `Case` in a folder."""
+
+    name: str
+    make: Callable[[Path], Case]
+    packings: tuple[Break, ...] = ()
+    accepts: bool = field(default=True)
+
+
+def fuzz(
+    reader: Reader, folder: Path, count: int, first: int = 0
+) -> Counter[str]:
+    """Reads `count` broken copies of a file; counts what became of them.
+
+    Raises:
+        AssertionError: a reader raised what is no error of ours, said it in
+            several lines or without the file's name, took too long or too
+            much memory, or accepted what cannot be.
+    """
+    case = reader.make(folder)
+    case.check(case.read(case.whole), case.whole)
+    before = _memory()
+    fates: Counter[str] = Counter()
+    for number in range(first, first + count):
+        content = mutant(case.whole, number, reader.packings)
+        try:
+            with _stopped_late():
+                fates[_fate(case, content)] += 1
+            assert _memory() - before < MEBIBYTES, "took too much memory"
+        except Exception as error:
+            where = folder / "broken"
+            where.write_bytes(content)
+            raise AssertionError(
+                f"{reader.name}: broken copy {number} ({where}): "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    return fates
+
+
+def _fate(case: Case, content: bytes) -> str:
+    try:
+        found = case.read(content)
+    except KerasmiError as error:
+        said = str(error)
+        assert said.strip(), "refused without a word"
+        assert len(said.splitlines()) == 1, f"several lines: {said!r}"
+        assert said.isprintable(), f"refused with control characters: {said!r}"
+        named = not case.names or any(name in said for name in case.names)
+        assert named, f"the file is not named: {said}"
+        return "refused"
+    case.check(found, content)
+    return "accepted"
+
+
+@contextlib.contextmanager
+def _stopped_late() -> Iterator[None]:
+    """Raises in a block that takes too long."""
+
+    def stop(*_: object) -> None:
+        raise AssertionError(f"took more than {SECONDS} s of a processor")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _memory() -> float:
+    """The largest size of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

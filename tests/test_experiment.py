@@ -1,0 +1,329 @@
+"""The whole experiment at its smallest, run once, seen from all sides."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from kerasmi import recipe as recipes
+from kerasmi.cli import main as cli
+from kerasmi.data.dataset import Dataset
+from kerasmi.reporter import Reporter
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    "data.images={train: 96, validation: 48, test: 48}",
+    "pretrain.epochs=2",
+    "pretrain.warmup_steps=2",
+    "pretrain.sentences=2",
+    "retrain.epochs=2",
+    "retrain.labels=40",
+    "evaluate.bootstrap=50",
+)
+
+
+def kerasmi_run(*arguments):
+    return CliRunner().invoke(cli, ["run", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """`runs/small`, a finished run of local_mine."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = kerasmi_run("local_mine", *SMALL, "--output", folder / "small")
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(runs):
+    return runs / "small"
+
+
+def test_the_run_folder_holds_what_the_design_says(small):
+    for name in (
+        "recipe.yaml",
+        "environment.json",
+        "predictions.csv",
+        "results.csv",
+        "figures/roc.png",
+        "figures/auc.png",
+        "figures/data.png",
+        "labels.csv",
+        "log.txt",
+        "report.html",
+        "pretrain/model.keras",
+        "pretrain/history.csv",
+        "pretrain/mutual_information.csv",
+        "pretrain/training_curves.png",
+        "pretrain/sentences_and_regions.npz",
+        "pretrain/sentences_and_regions.png",
+    ):
+        assert (small / name).stat().st_size > 0, name
+    for task in ("pathology9", "edema_severity"):
+        for encoder in ("frozen", "tuned"):
+            stage = small / "retrain" / task / encoder
+            for name in ("model.keras", "history.csv", "done.json"):
+                assert (stage / name).is_file()
+            assert list((stage / "tensorboard").rglob("events*"))
+
+
+def test_the_recipe_of_the_run_makes_the_same_recipe(small):
+    again = recipes.load(small / "recipe.yaml")
+    asked = recipes.load("local_mine", SMALL)
+    assert recipes.differences(again, asked) == []
+
+
+def test_the_environment_names_versions_seed_and_data(small):
+    (start,) = json.loads((small / "environment.json").read_text())
+    text = json.dumps(start)
+    assert keras.__version__ in text
+    assert start["devices"] == 1
+    data = next((small.parent / "data").iterdir())
+    dataset = Dataset.open(data)
+    assert start["data_fingerprint"] == dataset.fingerprint
+    assert start["data"]["path"] == str(data.resolve())
+    assert start["data"]["counts"] == dataset.counts
+
+
+def test_every_label_has_an_auc_with_interval_and_counts(small):
+    results = pd.read_csv(small / "results.csv")
+    for task, labels in (("pathology9", 9), ("edema_severity", 3)):
+        for encoder in ("frozen", "tuned"):
+            rows = results[
+                (results.task == task) & (results.encoder == encoder)
+            ]
+            assert len(rows) == labels + 1
+            for _, row in rows[rows.label != "mean"].iterrows():
+                assert row.n_positive + row.n_negative == 48
+                if np.isnan(row.value):
+                    assert row.note.startswith("not defined")
+                else:
+                    assert row.low <= row.value <= row.high
+
+
+def test_test_images_are_judged_by_the_truth(small):
+    data = Dataset.open(next((small.parent / "data").iterdir()))
+    predictions = pd.read_csv(small / "predictions.csv")
+    rows = data.rows("test")
+    one = predictions[
+        (predictions.split == "test")
+        & (predictions.label == "Pneumonia")
+        & (predictions.encoder == "tuned")
+    ].set_index("image_id")
+    truth = rows.set_index("image_id")["truth: Pneumonia"]
+    assert (one.target == truth[one.index]).all()
+
+
+def test_no_subject_is_in_two_splits(small):
+    data = Dataset.open(next((small.parent / "data").iterdir()))
+    assert (data.images.groupby("subject_id")["split"].nunique() == 1).all()
+
+
+def test_the_best_epoch_by_validation_is_kept(small):
+    history = pd.read_csv(small / "pretrain/history.csv")
+    model = keras.saving.load_model(small / "pretrain/model.keras")
+    steps = 96 // 16
+    best = history["val_mutual_information"].idxmax()
+    assert int(model.optimizer.iterations.numpy()) == (best + 1) * steps
+
+
+def test_the_frozen_classifier_kept_the_pretrained_features(small):
+    pretrained = keras.saving.load_model(small / "pretrain/model.keras")
+    for encoder, kept in (("frozen", True), ("tuned", False)):
+        model = keras.saving.load_model(
+            small / "retrain/pathology9" / encoder / "model.keras"
+        )
+        pairs = zip(
+            pretrained.image_encoder.lower.get_weights(),
+            model.image_encoder.lower.get_weights(),
+            strict=True,
+        )
+        assert all(np.array_equal(a, b) for a, b in pairs) is kept
+
+
+def test_mutual_information_is_read_with_everything_to_judge_it(small):
+    frame = pd.read_csv(small / "pretrain/mutual_information.csv")
+    assert set(frame["pairs"]) == {"matched", "shuffled"}
+    assert {
+        "value",
+        "standard_error",
+        "ceiling",
+        "n_negatives",
+        "effective_negatives",
+        "reliable",
+    } <= set(frame.columns)
+    infonce = frame[frame["name"].str.startswith("infonce")]
+    assert (infonce["value"] <= infonce["ceiling"]).all()
+
+
+def test_a_finished_run_is_resumed_without_training(small, monkeypatch):
+    before = (small / "results.csv").read_bytes()
+    stamps = {p: p.stat().st_mtime_ns for p in small.rglob("model.keras")}
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda *a, **k: pytest.fail("trained again")
+    )
+    done = kerasmi_run("local_mine", *SMALL, "--output", small, "--resume")
+    assert done.exit_code == 0, done.output
+    assert (small / "results.csv").read_bytes() == before
+    assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
+
+
+def test_an_interrupted_run_resumes_at_its_stage_to_the_same_result(
+    small, runs
+):
+    again = runs / "again"
+    shutil.copytree(small, again)
+    stage = again / "retrain/edema_severity/tuned"
+    (stage / "done.json").unlink()
+    (stage / "model.keras").write_bytes(b"half written")
+    (again / "results.csv").unlink()
+    done = kerasmi_run("local_mine", *SMALL, "--output", again, "--resume")
+    assert done.exit_code == 0, done.output
+    assert "pathology9/tuned: done before" in done.stderr
+    assert (again / "results.csv").read_text() == (
+        small / "results.csv"
+    ).read_text()
+
+
+def test_the_same_seed_gives_the_same_predictions(small, runs):
+    twin = runs / "twin"
+    done = kerasmi_run("local_mine", *SMALL, "--output", twin)
+    assert done.exit_code == 0, done.output
+    assert (twin / "predictions.csv").read_text() == (
+        small / "predictions.csv"
+    ).read_text()
+
+
+def test_two_devices_run_the_same_recipe(two_devices, runs):
+    done = kerasmi_run(
+        "global_cpc",
+        *(s for s in SMALL if "sentences" not in s),
+        "retrain.tasks=[edema_severity]",
+        "retrain.encoders=[tuned]",
+        "--output",
+        runs / "two",
+        "--devices",
+        2,
+    )
+    assert done.exit_code == 0, done.output
+    (start,) = json.loads((runs / "two/environment.json").read_text())
+    assert start["devices"] == 2
+    assert (runs / "two/results.csv").is_file()
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(runs):
+    done = kerasmi_run(
+        "local_mine",
+        *SMALL,
+        "pretrain.batch_size=15",
+        "--output",
+        runs / "uneven",
+        "--devices",
+        2,
+    )
+    assert done.exit_code == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "pretrain.batch_size: 15" in line
+    assert not (runs / "uneven").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "altered"])
+def test_damaged_data_is_one_line_that_names_the_file(runs, tmp_path, damage):
+    data = next((runs / "data").iterdir())
+    shutil.copytree(data, tmp_path / "data")
+    shard = next((tmp_path / "data").glob("train-*.tfrecord"))
+    expected = shard.name
+    if damage == "truncated":
+        shard.write_bytes(shard.read_bytes()[:-1000])
+        expected = "record"
+    elif damage == "altered":
+        content = bytearray(shard.read_bytes())
+        content[500] ^= 255
+        shard.write_bytes(content)
+    else:
+        index = tmp_path / "data/dataset.json"
+        emptied = json.loads(index.read_text()) | {"shards": [], "counts": {}}
+        index.write_text(json.dumps(emptied))
+        expected = "dataset.json"
+    done = kerasmi_run(
+        "local_mine",
+        *SMALL,
+        f"data.path={tmp_path / 'data'}",
+        "--output",
+        tmp_path / "run",
+    )
+    assert done.exit_code == 2
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    assert expected in line
+    assert str(tmp_path / "data") in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_only_run_reads_no_report(runs):
+    done = kerasmi_run(
+        "image_only",
+        *(s for s in SMALL if "pretrain" not in s),
+        "retrain.tasks=[pathology9]",
+        "--output",
+        runs / "image_only",
+    )
+    assert done.exit_code == 0, done.output
+    assert not (runs / "image_only/pretrain").exists()
+    results = pd.read_csv(runs / "image_only/results.csv")
+    assert set(results.encoder) == {"image_only"}
+
+
+def test_a_silent_reporter_is_enough(runs, tmp_path):
+    from kerasmi import experiment
+    from kerasmi.runs import Run
+
+    asked = recipes.load(
+        "local_cpc",
+        [
+            *SMALL,
+            f"data.path={next((runs / 'data').iterdir())}",
+            "retrain.tasks=[edema_severity]",
+            "retrain.encoders=[frozen]",
+            "retrain.severity_head=cumulative",
+        ],
+    )
+    with Run.create(tmp_path / "run", asked) as run:
+        results = experiment.run(asked, run, Reporter())
+    assert set(results["label"]) == {
+        "Edema Severity 0|123",
+        "Edema Severity 01|23",
+        "Edema Severity 012|3",
+        "mean",
+    }
+
+
+def test_a_loss_that_is_no_number_ends_with_one_line(runs, tmp_path):
+    done = kerasmi_run(
+        "local_mine",
+        *SMALL,
+        f"data.path={next((runs / 'data').iterdir())}",
+        "pretrain.learning_rate=1e30",
+        "--output",
+        tmp_path / "run",
+    )
+    assert done.exit_code == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert "pretrain.learning_rate" in line
+    assert "NaN" in line
+
+
+def test_validation_without_both_classes_cannot_choose_an_epoch():
+    from kerasmi.errors import DataError
+    from kerasmi.retrain import Task, mean_auc
+
+    task = Task("pathology9", ("Edema", "Pneumonia"), "multilabel")
+    known = np.array([[1.0, -1.0], [1.0, 0.0]])
+    with pytest.raises(DataError, match="both a positive and a negative"):
+        mean_auc(task, known, np.full((2, 2), 0.5))

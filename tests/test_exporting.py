@@ -1,0 +1,370 @@
+"""Export of a run whose models were trained for a few steps."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import keras
+import keras_hub
+import numpy as np
+import pandas as pd
+import pytest
+import small_models
+from click.testing import CliRunner
+
+from kerasmi import exporting, losses, reloading
+from kerasmi import recipe as recipes
+from kerasmi.cli import main
+from kerasmi.errors import RunError
+from kerasmi.models.exact_bert import ExactBertBackbone
+from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_text_model import ImageTextModel
+from kerasmi.models.text_encoder import TextEncoder
+from kerasmi.runs import Run
+
+SEVERITY = "retrain/edema_severity/frozen"
+
+
+def results():
+    columns = exporting.model_card._RESULTS
+    rows = [
+        ("pathology9", "Edema", "tuned", "auc", 0.75, 0.5, 1.0, 14.0, 34.0),
+        ("pathology9", "mean", "tuned", "auc", 0.7, 0.6, 0.8, np.nan, np.nan),
+        ("edema_severity", "0|123", "frozen", "auc", 0.625, 0.5, 0.7, 3.0, 4.0),
+    ]
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def joint_model(backbone=ExactBertBackbone, pooling="mean"):
+    """As in `small_models`, with a BERT of another class."""
+    plain = small_models.model()
+    text = plain.text_encoder
+    bert = backbone.from_config(text.backbone.get_config())
+    bert.set_weights(text.backbone.get_weights())
+    text = TextEncoder(bert, text.tokenizer, pooling)
+    model = ImageTextModel(plain.image_encoder, text, plain.critic)
+    model.compile("sgd", loss=losses.get("mine"))
+    return model
+
+
+def trained(model):
+    """The model after two steps, in which its weights have moved."""
+    before = [variable.numpy() for variable in model.variables]
+    for seed in range(2):
+        model.train_on_batch(small_models.batch(seed=seed))
+    moved = [
+        (variable.numpy() != old).any()
+        for variable, old in zip(model.variables, before, strict=True)
+    ]
+    assert np.mean(moved) > 0.5
+    return model
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run with two stages done, and nothing of its data."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    recipe = recipes.load("local_mine")
+    with Run.create(folder, recipe) as made:
+        made.record_environment(data_fingerprint="f00d")
+        model = trained(joint_model())
+        model.save(made.stage("pretrain") / "model.keras")
+        classifier = ImageClassifier(
+            model.image_encoder, ("Edema Severity",), "softmax", "frozen"
+        )
+        classifier.compile()
+        images = small_models.batch()["images"]
+        grades = np.arange(len(images))[:, None] % 4
+        classifier.fit(images, grades, batch_size=4, epochs=2, verbose=0)
+        classifier.save(made.stage(SEVERITY) / "model.keras")
+        made.write_csv("results.csv", results())
+        made.mark_done("pretrain")
+        made.mark_done(SEVERITY)
+    return Run.open(folder)
+
+
+@pytest.fixture(scope="module")
+def told():
+    """What the export of `exported` tells."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def exported(run, told, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "models"
+    return exporting.export(run, folder, tell=told.append)
+
+
+@pytest.fixture
+def trusting(monkeypatch):
+    """The check in a fresh process left out, where it is not the subject."""
+    monkeypatch.setattr(exporting, "_reload", lambda folder: "not reloaded")
+
+
+@pytest.mark.slow
+def test_every_form_gives_equal_outputs_in_a_fresh_process(exported, told):
+    assert told[:2] == [
+        "image_encoder: model.keras, saved_model",
+        "text_encoder: model.keras, saved_model, preset",
+    ]
+    assert told[2].startswith("reloaded: 5 files, largest difference")
+    assert float(told[2].split()[-1]) <= 1e-5
+
+
+@pytest.mark.slow
+def test_the_saved_model_needs_tensorflow_alone(exported):
+    code = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        "for part in ('image_encoder', 'text_encoder'):\n"
+        "    folder = sys.argv[1] + '/' + part\n"
+        "    serve = tf.saved_model.load(folder + '/saved_model')"
+        ".signatures['serving_default']\n"
+        "    example = dict(np.load(folder + '/example.npz'))\n"
+        "    expected = example.pop('outputs')\n"
+        "    example.pop('pooling', None)\n"
+        "    inputs = {k: tf.constant(v) for k, v in example.items()}\n"
+        "    found = serve(**inputs)['features'].numpy()\n"
+        "    assert np.abs(found - expected).max() <= 1e-5\n"
+        "assert not {'keras_hub', 'kerasmi'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(exported)], check=True)
+
+
+def code_of(folder):
+    """The code that a model card shows."""
+    return re.search(
+        r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL
+    )[1]
+
+
+# Runs where the card stands, after its code; `blocked` cannot be imported.
+AFTER_THE_CARD = """
+import numpy as np
+example = dict(np.load("example.npz"))
+inputs = {n: example[n] for n in ("token_ids", "padding_mask")}
+inputs["segment_ids"] = np.zeros_like(inputs["token_ids"])
+outputs = bert(inputs)
+sequence = np.asarray(outputs["sequence_output"])
+weights = inputs["padding_mask"][..., None]
+features = {
+    "cls": sequence[:, 0],
+    "pooler": np.asarray(outputs["pooled_output"]),
+    "mean": (weights * sequence).sum(1) / weights.sum(1),
+}[str(example["pooling"])]
+assert np.abs(features - example["outputs"]).max() <= 1e-5
+assert tokenizer.get_vocabulary()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "pooling", "blocked"),
+    [
+        (ExactBertBackbone, "mean", "onnx"),
+        (keras_hub.models.BertBackbone, "pooler", "kerasmi"),
+    ],
+)
+def test_the_code_of_the_card_runs_as_it_stands(
+    run, tmp_path, trusting, backbone, pooling, blocked
+):
+    copy = shutil.copytree(run.path, tmp_path / "copy")
+    joint_model(backbone, pooling).save(copy / "pretrain" / "model.keras")
+    made = exporting.export(Run.open(copy), tmp_path / "out", ("preset",))
+    folder = made / "text_encoder"
+    code = f"import sys\nsys.modules[{blocked!r}] = None\n"
+    code += code_of(folder) + AFTER_THE_CARD
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
+@pytest.mark.slow
+def test_the_code_of_the_cards_loads_every_form(exported):
+    for folder in exported.iterdir():
+        code = code_of(folder)
+        forms = set(os.listdir(folder)) - {"README.md", "example.npz"}
+        assert all(f'"{form}"' in code for form in forms)
+        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
+@pytest.mark.slow
+def test_plain_kerashub_does_not_take_the_exact_gelu_for_its_own(exported):
+    code = 'import keras_hub\nkeras_hub.models.Backbone.from_preset("preset")\n'
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=exported / "text_encoder",
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 1
+    assert "no class registered" in answer.stderr
+    assert "ExactBertBackbone" in answer.stderr
+
+
+@pytest.mark.slow
+def test_the_folder_holds_each_form_and_a_card(exported):
+    both = {"README.md", "example.npz", "model.keras", "saved_model"}
+    assert set(os.listdir(exported)) == {"image_encoder", "text_encoder"}
+    assert set(os.listdir(exported / "image_encoder")) == both
+    assert set(os.listdir(exported / "text_encoder")) == {*both, "preset"}
+    leftovers = [p for p in exported.parent.iterdir() if p != exported]
+    assert leftovers == []
+
+
+@pytest.mark.slow
+def test_the_models_are_those_of_the_run(run, exported):
+    trained = keras.saving.load_model(
+        run.path / "pretrain" / "model.keras", compile=False
+    )
+    path = exported / "text_encoder" / "model.keras"
+    text = keras.saving.load_model(path)
+    inputs = {
+        "token_ids": np.array([[2, 5, 3]]),
+        "padding_mask": np.ones((1, 3)),
+    }
+    expected = trained.text_encoder(inputs)
+    np.testing.assert_array_equal(text(inputs), expected)
+    assert (text.gelu, text.pooling) == ("exact", "mean")
+    assert text.tokenizer.get_vocabulary() == small_models.VOCABULARY
+
+
+@pytest.mark.slow
+def test_a_model_that_gives_other_outputs_is_noticed(exported, tmp_path):
+    copy = shutil.copytree(exported, tmp_path / "copy")
+    path = copy / "image_encoder" / "example.npz"
+    example = dict(np.load(path))
+    example["outputs"] = example["outputs"] + 1e-3
+    np.savez(path, **example)
+    with pytest.raises(SystemExit, match=r"image_encoder/.*outputs differ"):
+        reloading.main(str(copy))
+
+
+def test_an_export_that_does_not_load_again_is_not_handed_over(
+    run, tmp_path, monkeypatch
+):
+    def differs(command, **_):
+        said = "text_encoder/preset: outputs differ by 1.0e-03\n"
+        return subprocess.CompletedProcess(command, 1, "", said)
+
+    monkeypatch.setattr(exporting.subprocess, "run", differs)
+    with pytest.raises(RunError, match=r"as it was: text_encoder/preset"):
+        exporting.export(run, tmp_path / "out", ("keras",))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_the_card_tells_data_recipe_results_and_limits(exported):
+    card = (exported / "text_encoder" / "README.md").read_text()
+    for part in (
+        "# Text encoder of `small`",
+        "in the stage `pretrain`",
+        "exact GELU",
+        "text: lower-cased, 13 word pieces",
+        "pooling `mean`",
+        "fingerprint: `f00d`",
+        "  bound: mine",
+        "| pathology9 | Edema | tuned | auc | 0.750 | 0.500 | 1.000 | 14 |",
+        "| - | - |",
+        "edema_severity | 0\\|123 |",
+        "Not a medical device",
+        "has never\n  seen a radiograph",
+    ):
+        assert part in card, part
+    assert "# Seed of weights" not in card
+    image = (exported / "image_encoder" / "README.md").read_text()
+    assert "`features` (B, 16, 6): regions of a 4x4 grid, row by row" in image
+
+
+def test_a_retrained_stage_gives_its_classifier(run, tmp_path, trusting):
+    made = exporting.export(run, tmp_path / "out", ("keras",), SEVERITY)
+    assert set(os.listdir(made)) == {"image_encoder", "classifier"}
+    classifier = keras.saving.load_model(made / "classifier" / "model.keras")
+    images = np.zeros((2, 16, 16, 1), "float32")
+    assert classifier(images).shape == (2, 4)
+    assert not classifier.compiled
+    card = (made / "classifier" / "README.md").read_text()
+    assert "probabilities of Edema Severity 0, 1, 2, 3" in card
+    assert "| edema_severity | 0\\|123 |" in card
+    assert "pathology9 |" not in card
+    assert reloading.difference(made / "classifier", "model.keras") == 0.0
+
+
+def test_the_stage_must_be_finished(run, tmp_path):
+    with pytest.raises(RunError, match=f"finished are pretrain, {SEVERITY}"):
+        exporting.export(run, tmp_path / "out", stage="retrain/none/at_all")
+    with Run.create(tmp_path / "new", recipes.load("local_mine")) as new:
+        with pytest.raises(RunError, match="none is finished"):
+            exporting.chosen_stage(new)
+        new.mark_done(SEVERITY)
+        assert exporting.chosen_stage(new) == SEVERITY
+        with pytest.raises(RunError, match=r"model\.keras: missing"):
+            exporting.export(new, tmp_path / "out")
+        new.mark_done("retrain/pathology9/tuned")
+        with pytest.raises(RunError, match="which stage"):
+            exporting.chosen_stage(new)
+
+
+def test_nothing_is_overwritten_and_nothing_half_made_stays(
+    run, tmp_path, monkeypatch
+):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(RunError, match="exists; give another --output"):
+        exporting.export(run, tmp_path / "there", ("keras",))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exporting, "_write", full)
+    with pytest.raises(RunError, match="cannot be written: No space left"):
+        exporting.export(run, tmp_path / "out", ("keras",))
+    assert os.listdir(tmp_path) == ["there"]
+
+
+def test_a_broken_model_is_refused(run, tmp_path):
+    copy = shutil.copytree(run.path, tmp_path / "copy")
+    (copy / "pretrain" / "model.keras").write_bytes(b"nothing")
+    with pytest.raises(RunError, match=r"model\.keras: cannot be loaded"):
+        exporting.export(Run.open(copy), tmp_path / "out")
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(
+        copy / "pretrain" / "model.keras"
+    )
+    with pytest.raises(RunError, match="not a model of kerasmi"):
+        exporting.export(Run.open(copy), tmp_path / "out")
+
+
+def test_onnx_says_what_to_install(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_ONNX_PACKAGES", ("absent_onnx",))
+    with pytest.raises(RunError, match=r"No module.*pip install absent_onnx"):
+        exporting.export(run, tmp_path / "out", ("onnx",))
+    with pytest.raises(ValueError, match="`formats`"):
+        exporting.export(run, tmp_path / "out", ("torch",))
+
+
+@pytest.mark.slow
+# tf2onnx is older than NumPy's present names
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_gives_equal_outputs(run, tmp_path):
+    for package in exporting._ONNX_PACKAGES:
+        pytest.importorskip(package, reason="not among the dependencies")
+    told = []
+    for stage, name in (("pretrain", "text_encoder"), (SEVERITY, "classifier")):
+        folder = tmp_path / name
+        made = exporting.export(run, folder, ("onnx",), stage, told.append)
+        assert told[-1].startswith("reloaded: 2 files")
+        assert (made / name / "model.onnx").is_file()
+
+
+def test_the_command_writes_into_the_run(run, trusting):
+    arguments = ["export", str(run.path), "--format", "keras"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.stderr
+    made = run.path / "export" / "pretrain"
+    assert result.stdout == f"{made}\n"
+    assert "text_encoder: model.keras" in result.stderr
+    assert (made / "text_encoder" / "model.keras").is_file()
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 2
+    assert "exists" in again.stderr
+    nothing = CliRunner().invoke(main, ["export", str(run.path.parent)])
+    assert nothing.exit_code == 2
+    assert "not a run" in nothing.stderr

@@ -1,0 +1,58 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import kerasmi
+
+ROOT = Path(__file__).parents[1]
+
+
+def commands():
+    """The README's shell blocks that set up an environment."""
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    return [b.strip() for b in blocks if b.startswith("python3.11 -m venv")]
+
+
+def test_the_gate_runs_the_two_commands_of_the_readme_verbatim():
+    run, test = commands()
+    assert "kerasmi run recipes/local_mine.yaml" in run
+    assert "pytest" in test
+    gate = (ROOT / ".ci/run").read_text()
+    for command in (run, test):
+        assert command in gate.splitlines()
+
+
+def test_every_public_name_exists():
+    for name in kerasmi.__all__:
+        assert getattr(kerasmi, name) is not None
+
+
+def test_importing_the_package_leaves_tensorflow_out():
+    code = "import sys, kerasmi; print('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_no_tracked_text_names_a_machine_or_a_registry():
+    listed = subprocess.run(
+        ["git", "ls-files"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    words = [
+        "/work" + "/",
+        "/root" + "/",
+        "pypi" + ".org",
+        "files.python" + "hosted",
+    ]
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".yaml", ".toml", ".json", ""):
+            text = path.read_text(errors="ignore")
+            assert not [w for w in words if w in text], name

@@ -44,6 +44,10 @@ def _choice(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _choice_or_none(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if values is None else _choice(values)
+
+
 class Images(Section):
     """How many images the phantom draws."""
 
@@ -266,6 +270,7 @@ class Pretrain(Section):
 
 
 _PATHOLOGY, _SEVERITY = "pathology9", "edema_severity"
+_FINDINGS = "findings"
 
 
 def labels_of(value: Any) -> int | float | None:
@@ -298,7 +303,7 @@ class Retrain(Section):
         )
     )
     findings: Annotated[
-        tuple[str, ...] | None, pydantic.AfterValidator(_each_once)
+        tuple[str, ...] | None, pydantic.AfterValidator(_choice_or_none)
     ] = field(
         None,
         "Labels of the task `findings`, as the data set names them; each is"

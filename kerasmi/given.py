@@ -10,6 +10,7 @@ from kerasmi.data.schema import EDEMA_SEVERITY
 from kerasmi.data.sources import csv_files
 from kerasmi.data.sources.csv_files import ROW, Columns
 from kerasmi.errors import DataError
+from kerasmi.evaluation.grounding import ALL
 
 _PROMPTS: Columns = {
     name: (name,) for name in ("label", "positive", "negative")
@@ -41,19 +42,21 @@ def prompts(file: Path, dataset: Dataset) -> pd.DataFrame:
     Raises:
         DataError: names the file, the row and what is wrong with it.
     """
-    frame = csv_files.read(file, _PROMPTS)
-    frame = frame.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-    if frame.empty:
-        raise DataError(f"{file}: has no row; give a label and two sentences.")
-    _refuse_empty(file, frame, ("label", "positive", "negative"))
+    frame = _read(file, _PROMPTS, {}, "a label and two sentences")
     binary = [name for name in dataset.label_names if name != EDEMA_SEVERITY]
-    for label, row in zip(frame["label"], frame[ROW], strict=True):
-        if label not in binary:
+    for one in frame.itertuples():
+        where = f"{file}: row {one.row}"
+        if one.label not in binary:
             raise DataError(
-                f"{file}: row {row}: no label {label!r} in the data; it has"
+                f"{where}: no label {one.label!r} in the data; it has"
                 f" {', '.join(binary) or 'none'}."
             )
-    return frame[["label", "positive", "negative"]]
+        if one.positive == one.negative:
+            raise DataError(
+                f"{where}: positive and negative are the same sentence,"
+                f" {one.positive!r}; give one for and one against the label."
+            )
+    return frame[list(_PROMPTS)]
 
 
 def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
@@ -63,7 +66,8 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
         file: CSV with the columns image_id, sentence, x, y, w, h: left and
             top edge, width and height in pixels of the stored image, or of an
             image of image_width and image_height where these columns stand.
-            A column finding groups the results. MS-CXR's names are known.
+            A column finding groups the results (any name but "all", which is
+            that of the total). MS-CXR's names are known.
         dataset: has the images.
 
     Returns:
@@ -73,11 +77,7 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
     Raises:
         DataError: names the file, the row and what is wrong with it.
     """
-    frame = csv_files.read(file, _BOXES, _OPTIONAL)
-    if frame.empty:
-        raise DataError(f"{file}: has no row; give at least one box.")
-    frame["sentence"] = frame["sentence"].str.strip()
-    _refuse_empty(file, frame, ("image_id", "sentence", "x", "y", "w", "h"))
+    frame = _read(file, _BOXES, _OPTIONAL, "at least one box")
     for name in _NUMBERS:
         frame[name] = _numbers(file, frame, name)
     known = set(dataset.images["image_id"])
@@ -93,6 +93,16 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
         if np.isnan(one.image_width) != np.isnan(one.image_height):
             raise DataError(
                 f"{where}: give both image_width and image_height, or neither."
+            )
+        if min(one.image_width, one.image_height) < 1:
+            raise DataError(
+                f"{where}: the image is {one.image_width:g} by"
+                f" {one.image_height:g} pixels; expected 1 or more each."
+            )
+        if one.finding == ALL:
+            raise DataError(
+                f"{where}: the finding {ALL!r} is the name of the total; give"
+                " another."
             )
     return frame
 
@@ -118,7 +128,8 @@ def placed(
     left, top = box["x"], box["y"]
     right, bottom = left + box["w"], top + box["h"]
     # One pixel: boxes are often rounded outwards.
-    if min(left, top) < 0 or right > width + 1 or bottom > height + 1:
+    beyond = right > width + 1 or bottom > height + 1
+    if min(left, top) < 0 or beyond or left >= width or top >= height:
         raise DataError(
             f"{file}: row {box[ROW]}: the box reaches from ({left:g}, {top:g})"
             f" to ({right:g}, {bottom:g}), beyond its image of {width} by"
@@ -132,27 +143,34 @@ def placed(
 def _check_proportions(
     file: Path, box: pd.Series, size: tuple[int, int], stored: tuple[int, int]
 ) -> None:
-    if min(size) < 1:
-        raise DataError(
-            f"{file}: row {box[ROW]}: an image of {size[1]} by {size[0]} pixels"
-        )
     ratio = (size[1] / size[0]) / (stored[1] / stored[0])
     # The stored sides are whole pixels.
     if abs(ratio - 1) > 1 / min(stored) + 1 / min(size):
         raise DataError(
             f"{file}: row {box[ROW]}: an image of {size[1]} by {size[0]} pixels"
             f" is not of the proportions of the stored one, {stored[1]} by"
-            f" {stored[0]}."
+            f" {stored[0]}; give the size of the image that the box was drawn"
+            " on."
         )
 
 
-def _refuse_empty(
-    file: Path, frame: pd.DataFrame, columns: tuple[str, ...]
-) -> None:
+def _read(
+    file: Path, columns: Columns, optional: Columns, what: str
+) -> pd.DataFrame:
+    """A CSV as text without outer blanks; no cell of `columns` is empty."""
+    frame = csv_files.read(file, columns, optional)
+    if frame.empty:
+        raise DataError(f"{file}: has no row; give {what}.")
+    for name in (*columns, *optional):
+        frame[name] = frame[name].str.strip()
     for name in columns:
         empty = frame[frame[name] == ""]
         if not empty.empty:
-            raise DataError(f"{file}: row {empty[ROW].iloc[0]}: no {name}.")
+            raise DataError(
+                f"{file}: row {empty[ROW].iloc[0]}: no {name}; give one, or"
+                " leave the row out."
+            )
+    return frame
 
 
 def _numbers(file: Path, frame: pd.DataFrame, name: str) -> pd.Series:

@@ -10,7 +10,8 @@ from kerasmi.data.images import png_size
 from kerasmi.data.records import read
 from kerasmi.errors import DataError, RunError
 from kerasmi.evaluation import grounding
-from kerasmi.evaluation.grounding import Cases
+from kerasmi.evaluation.grounding import Cases, regions_of_boxes
+from kerasmi.evaluation.region_maps import Box, seen_square
 from kerasmi.held_out_split import HeldOutSplit
 
 
@@ -58,8 +59,8 @@ def of_boxes(split: HeldOutSplit, file: Path) -> tuple[Cases, int]:
     """The sentences of a file of boxes whose images are in the split.
 
     Returns:
-        A case for each image and sentence, its boxes together, and how many
-        boxes are of images that are not in the split or have no text.
+        A case for each image, sentence and finding, its boxes together, and
+        how many boxes are of images that are not in the split or have no text.
 
     Raises:
         DataError: a row that is wrong, or no box in the split.
@@ -75,48 +76,49 @@ def of_boxes(split: HeldOutSplit, file: Path) -> tuple[Cases, int]:
     sizes = _sizes(split, mine["image_id"])
     places = {name: at for at, name in enumerate(split.rows["image_id"])}
     size = split.features.recipe.data.image_size
-    groups = [
-        (str(image_id), group)
-        for (image_id, _), group in mine.groupby(
-            ["image_id", "sentence"], sort=False
-        )
-    ]
-    images = np.array([places[image_id] for image_id, _ in groups])
-    sentences = [group["sentence"].iloc[0] for _, group in groups]
+    keys, drawn = [], []
+    of_case = mine.groupby(["image_id", "sentence", "finding"], sort=False)
+    for key, group in of_case:
+        keys.append(key)
+        drawn.append(_drawn(file, group, sizes[key[0]]))
+    images = np.array([places[image_id] for image_id, _, _ in keys])
     maps = split.features.maps(
-        split.regions[images], split.features.texts(sentences)
+        split.regions[images],
+        split.features.texts([sentence for _, sentence, _ in keys]),
     )
-    true, ratios = [], []
-    for scores, (image_id, group) in zip(maps, groups, strict=True):
-        drawn = [
-            given.placed(file, box, sizes[image_id])
-            for _, box in group.iterrows()
-        ]
-        shapes = {shape for _, shape in drawn}
-        if len(shapes) > 1:
-            raise DataError(
-                f"{file}: row {group['row'].iloc[0]}: the boxes of one sentence"
-                f" are drawn on images of different sizes: {sorted(shapes)}."
-            )
-        (shape,) = shapes
-        edges = [box for box, _ in drawn]
-        square = grounding.seen_square(*shape, size)
-        true.append(
-            grounding.regions_of_boxes(edges, square, split.features.grid)
-        )
-        ratios.append(
-            grounding.contrast_to_noise(scores, edges, shape, size)
-        )
-    findings = [group["finding"].iloc[0] or "unknown" for _, group in groups]
+    true = [
+        regions_of_boxes(edges, seen_square(*shape, size), split.features.grid)
+        for edges, shape in drawn
+    ]
+    ratios = [
+        grounding.contrast_to_noise(scores, edges, shape, size)
+        for scores, (edges, shape) in zip(maps, drawn, strict=True)
+    ]
     cases = Cases(
         maps,
         np.array(true),
-        findings,
+        [finding or "unknown" for _, _, finding in keys],
         images,
         split.subjects[images],
         np.array(ratios),
     )
     return cases, int((~here).sum())
+
+
+def _drawn(
+    file: Path, boxes: pd.DataFrame, stored: tuple[int, int]
+) -> tuple[list[Box], tuple[int, int]]:
+    """The boxes of one case, and height and width of what they are drawn on."""
+    placed = [given.placed(file, box, stored) for _, box in boxes.iterrows()]
+    shapes = [shape for _, shape in placed]
+    for row, (height, width) in zip(boxes["row"], shapes, strict=True):
+        if (height, width) != shapes[0]:
+            raise DataError(
+                f"{file}: row {row}: this box is drawn on an image of {width}"
+                f" by {height} pixels, the first of its sentence on one of"
+                f" {shapes[0][1]} by {shapes[0][0]}; give all in one size."
+            )
+    return [edges for edges, _ in placed], shapes[0]
 
 
 def _sizes(

@@ -91,7 +91,9 @@ def evaluate(
     findings = np.asarray(cases.findings, str)
     for finding in (ALL, *sorted(set(findings))):
         for metric, values in measured.items():
-            mine = values[(finding == ALL) | (findings[values.index] == finding)]
+            mine = values[
+                (finding == ALL) | (findings[values.index] == finding)
+            ]
             if mine.empty:
                 continue
             at = mine.index.to_numpy()
@@ -153,7 +155,10 @@ def regions_of_cells(cells: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 def _overlaps(regions: int, cells: int) -> np.ndarray:
     """`(regions, cells)` bool: which share a part of a line."""
     # In whole numbers, since edges that meet must not overlap.
-    first, cell = np.arange(regions)[:, None] * cells, np.arange(cells) * regions
+    first, cell = (
+        np.arange(regions)[:, None] * cells,
+        np.arange(cells) * regions,
+    )
     return (first < cell + regions) & (cell < first + cells)
 
 
@@ -171,14 +176,19 @@ def regions_of_boxes(
         `grid` bool.
     """
     left, top, right, bottom = square
-    across = np.linspace(left, right, grid[1] + 1)
-    down = np.linspace(top, bottom, grid[0] + 1)
+    across = _edges(left, right, grid[1])
+    down = _edges(top, bottom, grid[0])
     found = np.zeros(grid, bool)
     for one in boxes:
         rows = (down[:-1] < one[3]) & (down[1:] > one[1])
         columns = (across[:-1] < one[2]) & (across[1:] > one[0])
         found |= rows[:, None] & columns
     return found
+
+
+def _edges(start: float, stop: float, regions: int) -> np.ndarray:
+    # Divided last: linspace may miss a whole pixel that a box ends at.
+    return start + np.arange(regions + 1) * (stop - start) / regions
 
 
 def contrast_to_noise(
@@ -210,7 +220,8 @@ def contrast_to_noise(
             (across > x0) & (across < x1)
         )
     within, without = values[inside], values[~inside]
-    if not within.size or not without.size:
+    # Of a flat map the pixels differ by rounding, which is no noise.
+    if not within.size or not without.size or not np.ptp(scores):
         return np.nan
     noise = np.sqrt(within.var() + without.var())
     return float((within.mean() - without.mean()) / noise) if noise else np.nan

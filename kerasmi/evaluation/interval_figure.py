@@ -12,7 +12,7 @@ def figure(rows: pd.DataFrame, axis: str) -> Figure:
 
     Args:
         rows: columns name, value, low, high, chance (NaN: none) and, written
-            on the right, note.
+            on the right, note. Names may be a user's words.
         axis: what the values are, with their unit.
 
     Returns:
@@ -53,7 +53,7 @@ def figure(rows: pd.DataFrame, axis: str) -> Figure:
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_yticks(at, rows["name"])
+    axes.set_yticks(at, [drawing.wrap(name, 44) for name in rows["name"]])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(axis)
     return figure

@@ -85,16 +85,16 @@ def neighbours(train: Part, validation: Part, images: np.ndarray) -> Probed:
     Raises:
         ValueError: no label has both classes in training and validation.
     """
-    known = (train.targets >= 0).sum(axis=0)
-    fewest = int(known[known > 0].min(initial=len(train.targets)))
+    fewest = min(
+        ((column >= 0).sum() for column in train.targets.T if _learns(column)),
+        default=0,
+    )
 
     def fit(number: int) -> Callable:
         return lambda: KNeighborsClassifier(number, metric="cosine")
 
     choices = {
-        f"k={number}": fit(number)
-        for number in NUMBERS
-        if number <= max(1, fewest)
+        f"k={number}": fit(number) for number in NUMBERS if number <= fewest
     }
     return _best(choices, train, validation, images)
 
@@ -126,12 +126,16 @@ def _scores(make: Callable, train: Part, images: np.ndarray) -> np.ndarray:
     scores = np.full((len(images), train.targets.shape[1]), np.nan)
     for k, column in enumerate(train.targets.T):
         known = column >= 0
-        if len(np.unique(column[known])) < 2:
-            continue
-        model = make()
-        model.fit(train.features[known], column[known].astype(int))
-        scores[:, k] = model.predict_proba(images)[:, 1]
+        if _learns(column):
+            model = make()
+            model.fit(train.features[known], column[known].astype(int))
+            scores[:, k] = model.predict_proba(images)[:, 1]
     return scores
+
+
+def _learns(column: np.ndarray) -> bool:
+    """Whether a label has both classes."""
+    return bool((column == 0).any() and (column == 1).any())
 
 
 def _mean_auc(targets: np.ndarray, scores: np.ndarray) -> float:

@@ -121,11 +121,14 @@ def evaluate(
         n_candidates, n_subjects. R@k are shares, the rank counts from 1.
     """
     right = report_of_image[:, None] == np.arange(scores.shape[1])
-    owners = [subjects[:, None], [subjects[column] for column in right.T]]
+    owners = (
+        list(subjects[:, None]),
+        [subjects[column] for column in right.T],
+    )
     sides = ((scores, right), (scores.T, right.T))
     rows = []
     for direction, side, owner in zip(DIRECTIONS, sides, owners, strict=True):
-        clusters = Clusters.of(list(owner), resamples, confidence, seed)
+        clusters = Clusters.of(owner, resamples, confidence, seed)
         found = ranking.rank(*side)
         by_chance = ranking.chance(side[1].sum(axis=1), side[0].shape[1])
         common = {
@@ -136,8 +139,6 @@ def evaluate(
         metrics = [
             clusters.row(f"R@{k}", found.hits(k), by_chance.hits(k)) for k in AT
         ]
-        metrics.append(
-            clusters.median_row(MEDIAN, found.rank, by_chance.rank)
-        )
+        metrics.append(clusters.median_row(MEDIAN, found.rank, by_chance.rank))
         rows += [{"direction": direction, **row, **common} for row in metrics]
     return pd.DataFrame(rows)

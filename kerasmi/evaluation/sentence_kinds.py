@@ -166,7 +166,9 @@ def _matched(pairs: HeldOut) -> tuple[np.ndarray, np.ndarray]:
     first = np.searchsorted(ranked, pairs.text_studies, side="left")
     last = np.searchsorted(ranked, pairs.text_studies, side="right")
     images = [order[a:b] for a, b in zip(first, last, strict=True)]
-    return np.concatenate(images), np.repeat(np.arange(len(first)), last - first)
+    return np.concatenate(images), np.repeat(
+        np.arange(len(first)), last - first
+    )
 
 
 def _told_apart(
@@ -182,15 +184,16 @@ def _log_mean_negatives(
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Log-mean-exp and number of the negatives of each image and each text."""
     images, texts = pairs.scores.shape
-    peak, weights = pairs.largest_negative, pairs.text_weights
-    means, counts = np.empty(images), np.empty(images)
-    text_sums, text_counts = np.zeros(texts), np.zeros(texts)
+    weights = pairs.text_weights
+    by_image, image_counts = np.empty(images), np.empty(images)
+    by_text, text_counts = np.full(texts, -np.inf), np.zeros(texts)
     for rows, scores, negatives in pairs.blocks():
-        terms = np.where(negatives, np.exp(scores - peak), 0.0)
-        means[rows] = terms @ weights / (negatives @ weights)
-        counts[rows] = negatives.sum(axis=1)
-        text_sums += terms.sum(axis=0)
+        kept = np.where(negatives, scores, -np.inf)
+        # Each row and column by its own peak: their gauges may lie far apart.
+        sums = np.logaddexp.reduce(kept + np.log(weights), axis=1)
+        by_image[rows] = sums - np.log(negatives @ weights)
+        image_counts[rows] = negatives.sum(axis=1)
+        by_text = np.logaddexp(by_text, np.logaddexp.reduce(kept, axis=0))
         text_counts += negatives.sum(axis=0)
-    with np.errstate(divide="ignore"):  # far below the peak: exp gave 0
-        by_image, by_text = np.log(means), np.log(text_sums / text_counts)
-    return (by_image + peak, counts), (by_text + peak, text_counts)
+    by_text -= np.log(text_counts)
+    return (by_image, image_counts), (by_text, text_counts)

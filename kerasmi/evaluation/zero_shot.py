@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-ENCODER = "zero_shot"
 PROMPTS = ("label", "positive", "negative")
 # `{a}` is the finding with its article, `{bare}` without.
 TEMPLATES = (

@@ -1,5 +1,6 @@
 """Features and scores of a trained joint model, in blocks of bounded memory."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import keras
@@ -23,6 +24,7 @@ TEXTS_AT_ONCE = 128
 PAIRS_AT_ONCE = 16
 # The critic's hidden layers hold a few hundred floats for each.
 SCORES_AT_ONCE = 200_000
+_UNKNOWN = "[UNK]"
 
 
 class Features:
@@ -56,17 +58,8 @@ class Features:
             RunError: the run does not pretrain, has not done so yet, or its
                 model cannot be read.
         """
+        check(run)
         path = run.path / PRETRAIN / "model.keras"
-        if run.recipe.objective is None:
-            raise RunError(
-                f"{run.path}: has no pretrain stage: its recipe is image-only;"
-                " give a run of a recipe with an objective"
-            )
-        if not run.is_done(PRETRAIN):
-            raise RunError(
-                f"{run.path}: its pretrain stage is not finished; continue it"
-                " with `kerasmi run RECIPE --resume`"
-            )
         try:
             model = keras.saving.load_model(path, compile=False)
         except (OSError, ValueError, TypeError) as error:
@@ -87,13 +80,21 @@ class Features:
     # === Features ===
 
     def regions(
-        self, dataset: Dataset, split: str, image_ids: Iterable[str]
+        self,
+        dataset: Dataset,
+        split: str,
+        image_ids: Iterable[str] | None,
     ) -> np.ndarray:
         """`(I, N, D_image)`, in the order of the data set."""
-        return np.concatenate(list(self.region_blocks(dataset, split, image_ids)))
+        return np.concatenate(
+            list(self.region_blocks(dataset, split, image_ids))
+        )
 
     def region_blocks(
-        self, dataset: Dataset, split: str, image_ids: Iterable[str]
+        self,
+        dataset: Dataset,
+        split: str,
+        image_ids: Iterable[str] | None,
     ) -> Iterator[np.ndarray]:
         """Yields `(b, N, D_image)`, in the order of the data set."""
         batches, _ = pipeline.images(
@@ -122,20 +123,33 @@ class Features:
     def unread(self, sentence: str) -> list[str]:
         """What of a sentence the text encoder cannot read, in words.
 
+        Unknown is a word that becomes [UNK], or is spelled out letter by
+        letter as a small vocabulary does with words of no training report.
+
         Returns:
             Remarks such as that some words are unknown; empty if it reads all.
         """
-        pieces = self._tokenizer(tf.constant([sentence])).flat_values.numpy()
+        words = re.findall(r"\w+|[^\w\s]", sentence)
         tokenizer = self.model.text_encoder.tokenizer
-        unknown = int((pieces == tokenizer.token_to_id("[UNK]")).sum())
-        most = self.recipe.text_encoder.max_tokens - 2
+        pieces = [
+            [tokenizer.id_to_token(int(number)) for number in row.numpy()]
+            for row in self._tokenizer(tf.constant(words))
+        ]
+        unknown = [
+            word
+            for word, own in zip(words, pieces, strict=True)
+            if _UNKNOWN in own or _is_spelled_out(own)
+        ]
         remarks = []
         if unknown:
+            named = ", ".join(dict.fromkeys(unknown))
+            remarks.append(f"unknown to the text encoder: {named}")
+        number = sum(map(len, pieces))
+        most = self.recipe.text_encoder.max_tokens - 2
+        if number > most:
             remarks.append(
-                f"{unknown} of its {len(pieces)} word pieces are unknown"
+                f"only the first {most} of its {number} word pieces are read"
             )
-        if len(pieces) > most:
-            remarks.append(f"only its first {most} word pieces are read")
         return remarks
 
     # === Scores ===
@@ -190,6 +204,30 @@ class Features:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         encoded = self.model.text_encoder(inputs, training=False)
         return ops.cast(encoded[:, 0], "float32")
+
+
+def check(run: Run) -> None:
+    """Refuses a run without a trained joint model; loads nothing.
+
+    Raises:
+        RunError: the run does not pretrain, or has not done so yet.
+    """
+    if run.recipe.objective is None:
+        raise RunError(
+            f"{run.path}: has no pretrain stage: its recipe is image-only;"
+            " give a run of a recipe with an objective"
+        )
+    if not run.is_done(PRETRAIN):
+        raise RunError(
+            f"{run.path}: its pretrain stage is not finished; continue it"
+            " with `kerasmi run RECIPE --resume`"
+        )
+
+
+def _is_spelled_out(pieces: list[str]) -> bool:
+    return len(pieces) > 1 and all(
+        len(piece.removeprefix("##")) == 1 for piece in pieces
+    )
 
 
 def _compiled(function: object) -> tf.function:

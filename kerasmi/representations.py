@@ -1,15 +1,14 @@
 """What the representations of a run can do: tables and their figures.
 
-    mi          held-out mutual information, and which sentences carry it
-    retrieval   the report of an image, and the image of a report
-    zero_shot   findings from prompt sentences, without training
-    grounding   whether the maps of sentences point at the true places
-    probe       linear probe and nearest neighbours on frozen features
+mi          held-out mutual information, and which sentences carry it
+retrieval   the report of an image, and the image of a report
+zero_shot   findings from prompt sentences, without training
+grounding   whether the maps of sentences point at the true places
+probe       linear probe and nearest neighbours on frozen features
 """
 
 import dataclasses
 import functools
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kerasmi import build, given, grounded, measure, probing
+from kerasmi import build, given, grounded, measure, output_files, probing
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import PATHOLOGY9
@@ -132,7 +131,7 @@ class Evaluation:
         return results
 
     def _kinds(self) -> Result:
-        seen, target = self.seen, self.run.recipe.objective
+        seen, (target, _) = self.seen, build.stage(self.run.recipe)
         kinds = [
             sentence_kinds.kind(
                 seen.distinct_texts[text], seen.said[image].findings[place]
@@ -166,7 +165,7 @@ class Evaluation:
 
     def retrieval(self) -> list[Result]:
         """R@k and median rank, both ways."""
-        seen, target = self.seen, self.run.recipe.objective
+        seen, (target, _) = self.seen, build.stage(self.run.recipe)
         reports, report_of = retrieval.distinct_reports(
             [said.texts for said in seen.said]
         )
@@ -311,7 +310,8 @@ def evaluate(
         parts: some of `PARTS`; empty: all that the run permits.
         split: the split to evaluate.
         output: folder of the tables and figures; None: `RUN/evaluation`, and
-            the run's `report.html` is written anew.
+            the run's `report.html` is written anew; of validation images
+            `RUN/evaluation/validation`, which the report leaves out.
         prompts: CSV of prompts for `zero_shot`.
         boxes: CSV of boxes for `grounding`.
         reporter: told of everything.
@@ -323,8 +323,11 @@ def evaluate(
         RunError: the run has no finished pretraining.
         DataError: data or a file that cannot be used, or a part asked for that
             the run does not permit.
+        OutputError: the folder cannot be written.
     """
     reporter = reporter or Reporter()
+    folder = output or default_folder(run, split)
+    output_files.check_folder(folder, new=False)
     features = Features.open(run)
     dataset = open_data(run, reporter)
     work = Evaluation(run, dataset, split, reporter, prompts, boxes)
@@ -332,7 +335,11 @@ def evaluate(
     for part in parts:
         if reason := work.permits(part):
             raise DataError(f"{run.path}: {part}: {reason}")
-    folder = output or run.path / FOLDER
+    # a wrong file is told of before the first table is written
+    if prompts is not None and "zero_shot" in (parts or PARTS):
+        given.prompts(prompts, dataset)
+    if boxes is not None and "grounding" in (parts or PARTS):
+        given.boxes(boxes, dataset)
     for part in parts or PARTS:
         if reason := work.permits(part):
             reporter.message(f"{part}: left out: {reason}")
@@ -340,9 +347,15 @@ def evaluate(
         for result in getattr(work, part)():
             _write(folder, result, split)
             reporter.table(result.title, result.shown)
-    if output is None:
+    if folder == run.path / FOLDER:
         _refresh_report(run)
     return folder
+
+
+def default_folder(run: Run, split: str) -> Path:
+    """Where the tables of a split go if nothing else is said."""
+    folder = run.path / FOLDER
+    return folder if split == "test" else folder / split
 
 
 def open_data(run: Run, reporter: Reporter) -> Dataset:

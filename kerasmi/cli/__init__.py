@@ -3,7 +3,19 @@
 import click
 
 import kerasmi
-from kerasmi.cli import data, encoder, export, recipes, report, run, table
+from kerasmi.cli import (
+    data,
+    embed,
+    encoder,
+    evaluate,
+    export,
+    localize,
+    recipes,
+    report,
+    retrieve,
+    run,
+    table,
+)
 from kerasmi.cli.base import Cli
 
 __all__ = ["main"]
@@ -17,11 +29,15 @@ __all__ = ["main"]
         "cat": recipes.cat,
         "validate": recipes.validate,
         "run": run.run,
-        "report": report.report,
         "table": table.table,
+        "report": report.report,
+        "evaluate": evaluate.evaluate,
+        "embed": embed.embed,
+        "localize": localize.localize,
+        "retrieve": retrieve.retrieve,
+        "export": export.export,
         "data": data.data,
         "encoder": encoder.encoder,
-        "export": export.export,
     },
     examples="""
         kerasmi ls

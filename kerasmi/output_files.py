@@ -1,0 +1,100 @@
+"""Files that a command is asked to write: refused before the work, not after.
+
+A name that is taken, of the wrong kind or in a place that cannot be written
+is told of at once; a file appears whole or not at all.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kerasmi.errors import KerasmiError
+
+
+class OutputError(KerasmiError):
+    """A file or folder that cannot be written: names it and why."""
+
+
+def check_file(path: Path, kinds: Sequence[str], force: bool) -> None:
+    """Refuses a file that cannot be written.
+
+    Args:
+        path: the file.
+        kinds: the endings that its name may have, such as `".png"`.
+        force: whether it may exist.
+
+    Raises:
+        OutputError: another ending, it exists, or its place cannot be written.
+    """
+    if path.suffix.lower() not in kinds:
+        raise OutputError(f"{path}: expected a name in {' or '.join(kinds)}")
+    if path.is_dir():
+        raise OutputError(f"{path}: a folder; give the name of a file")
+    if path.exists() and not force:
+        raise OutputError(f"{path}: exists; --force overwrites it")
+    _check_place(path)
+
+
+def check_folder(path: Path, new: bool) -> None:
+    """Refuses a folder that cannot be made, or be written to.
+
+    Args:
+        path: the folder.
+        new: whether it must not exist.
+
+    Raises:
+        OutputError: it exists, is a file, or its place cannot be written.
+    """
+    if path.exists() and (new or not path.is_dir()):
+        what = "exists" if path.is_dir() else "a file"
+        raise OutputError(f"{path}: {what}; give another --output")
+    _check_place(path / "_")
+
+
+def write(path: Path, make: Callable[[Path], object]) -> None:
+    """Writes a file whole: beside its place, then renamed; makes its folder.
+
+    Args:
+        path: the file.
+        make: writes the file that it is given, which has the same ending.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=".", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        beside = Path(name)
+        try:
+            make(beside)
+            # mkstemp makes the file private; a result is read by others too
+            beside.chmod(0o644)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}"
+        ) from None
+
+
+def slug(text: str, longest: int = 32) -> str:
+    """Letters, digits and hyphens: a part of a file's name."""
+    words = "".join(
+        letter if letter.isalnum() else " " for letter in text.lower()
+    ).split()
+    return "-".join(words)[:longest].strip("-") or "unnamed"
+
+
+def _check_place(path: Path) -> None:
+    place = next(above for above in path.absolute().parents if above.exists())
+    if not place.is_dir():
+        raise OutputError(
+            f"{path.parent}: cannot be written: {place} is not a folder"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{path.parent}: cannot be written: no permission")

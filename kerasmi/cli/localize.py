@@ -72,14 +72,11 @@ def localize(
     if map_file is not None:
         output_files.check_file(map_file, _MAPS, force)
     localizing = starting.library("localizing")
-    from kerasmi.evaluation import figures
-
     with ConsoleReporter() as reporter:
         found = localizing.localize(
             opened, image, sentence, intensity=intensity, reporter=reporter
         )
-    page = found.draw()
-    output_files.write(output, lambda file: figures.save(page, file))
+    output_files.write_figure(output, found.draw())
     if map_file is not None:
         values = found.pixel_map()
         output_files.write(map_file, lambda file: _save(file, values))

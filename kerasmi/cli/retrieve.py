@@ -75,8 +75,6 @@ def retrieve(
     if table is not None:
         output_files.check_file(table, (".csv",), force)
     retrieving = starting.library("retrieving")
-    from kerasmi.evaluation import figures
-
     with ConsoleReporter() as reporter:
         found = retrieving.retrieve(
             opened,
@@ -92,8 +90,7 @@ def retrieve(
             f" {found.sentence!r} (nats above the average image)",
             ids,
         )
-    page = found.draw()
-    output_files.write(output, lambda file: figures.save(page, file))
+    output_files.write_figure(output, found.draw())
     if table is not None:
         rows = found.table
         output_files.write(table, lambda file: rows.to_csv(file, index=False))

@@ -1,0 +1,224 @@
+"""`kerasmi localize`: pictures and maps in the pixels of the image itself."""
+
+import numpy as np
+import pytest
+from image_files import dicom, thorax
+from matplotlib import image as reading
+from PIL import Image
+from trained_runs import files, kerasmi, load_once, one_error, save_run
+
+from kerasmi import localizing
+from kerasmi.data.dataset import Dataset
+from kerasmi.runs import Run
+
+SENTENCE = "The heart is large."
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    save_run(folder / "local")
+    save_run(folder / "global", "global_mine")
+    save_run(folder / "image_only", "image_only")
+    save_run(folder / "unfinished")
+    (folder / "unfinished/pretrain/done.json").unlink()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch):
+    load_once(monkeypatch)
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """A picture of 150 x 100 pixels."""
+    path = tmp_path / "wide.png"
+    values = thorax(8, shape=(100, 150)).astype(np.uint8)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def localize(*arguments):
+    return kerasmi("localize", *arguments)
+
+
+def _image_id(runs):
+    data = Dataset.open(next((runs / "data").iterdir()))
+    return data.rows("test")["image_id"].iloc[0]
+
+
+def test_a_picture_of_any_size_is_drawn_and_told(runs, wide, tmp_path):
+    result = localize(
+        *(runs / "local", wide, SENTENCE),
+        *("--output", tmp_path / "out.png", "--map", tmp_path / "map.npy"),
+    )
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["image", "150", "x", "100", "pixels"]
+    assert lines[-2:] == [str(tmp_path / "out.png"), str(tmp_path / "map.npy")]
+    assert reading.imread(tmp_path / "out.png").ndim == 3
+    assert result.stderr == ""
+
+
+def test_the_map_has_the_images_size_and_is_nan_beside_the_square(
+    runs, wide, tmp_path
+):
+    for name in ("map.npy", "map.csv"):
+        localize(
+            *(runs / "local", wide, SENTENCE, "--force"),
+            *("--output", tmp_path / "out.png", "--map", tmp_path / name),
+        )
+    values = np.load(tmp_path / "map.npy")
+    assert values.shape == (100, 150)
+    seen = np.isfinite(values)
+    assert seen[:, 25:125].all()
+    assert not seen[:, :24].any()
+    assert not seen[:, 126:].any()
+    text = np.loadtxt(tmp_path / "map.csv", delimiter=",")
+    np.testing.assert_allclose(text, values, rtol=1e-5)
+
+
+def test_the_highest_pixel_lies_in_the_best_region(runs, wide):
+    found = localizing.localize(Run.open(runs / "local"), str(wide), SENTENCE)
+    values = found.pixel_map()
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    left, top, right, bottom = found.best_box
+    assert left <= column + 0.5 <= right
+    assert top <= row + 0.5 <= bottom
+    # a bilinear map reaches the score of a region at its centre
+    assert np.nanmax(values) == pytest.approx(found.scores.max(), abs=1e-4)
+
+
+def test_a_file_and_its_record_have_the_same_map(runs, tmp_path):
+    image_id = _image_id(runs)
+    run = Run.open(runs / "local")
+    stored = localizing.localize(run, image_id, SENTENCE)
+    values = np.round(stored.pixels * 255).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "copy.png")
+    of_file = localizing.localize(run, str(tmp_path / "copy.png"), SENTENCE)
+    np.testing.assert_allclose(of_file.scores, stored.scores, atol=1e-5)
+
+
+def test_an_image_twice_as_large_has_nearly_the_same_scores(runs, tmp_path):
+    run = Run.open(runs / "local")
+    stored = localizing.localize(run, _image_id(runs), SENTENCE)
+    values = np.round(stored.pixels * 255).astype(np.uint8)
+    large = np.kron(values, np.ones((4, 4), np.uint8))
+    Image.fromarray(large).save(tmp_path / "large.png")
+    found = localizing.localize(run, str(tmp_path / "large.png"), SENTENCE)
+    assert found.shape == (256, 256)
+    assert found.best_region == stored.best_region
+    np.testing.assert_allclose(
+        np.array(found.best_box), 4 * np.array(stored.best_box)
+    )
+
+
+def test_dicom_and_jpeg_are_read(runs, tmp_path):
+    (tmp_path / "a.dcm").write_bytes(dicom(thorax(12)))
+    Image.fromarray(thorax(8).astype(np.uint8)).save(tmp_path / "a.jpg")
+    for name in ("a.dcm", "a.jpg"):
+        result = localize(
+            *(runs / "local", tmp_path / name, SENTENCE, "--force"),
+            *("--output", tmp_path / "out.png"),
+        )
+        assert result.exit_code == 0, result.output
+        assert "48 x 64 pixels" in result.stdout
+
+
+def test_the_name_of_the_picture_says_image_and_sentence(runs):
+    result = localize(runs / "local", _image_id(runs), SENTENCE)
+    picture = runs / f"local/localized/{_image_id(runs)}-the-heart-is-large.png"
+    assert result.stdout.splitlines()[-1] == str(picture)
+    again = localize(runs / "local", _image_id(runs), SENTENCE)
+    one_error(again, picture, "--force")
+
+
+def test_unknown_words_are_warned_of_by_name(runs, wide, tmp_path):
+    result = localize(
+        *(runs / "local", wide, "The heart is zebraic, 日本."),
+        *("--output", tmp_path / "out.png"),
+    )
+    assert result.exit_code == 0, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Warning: ")
+    assert line.endswith("unknown to the text encoder: zebraic, 日本")
+
+
+# Refusals: one line, status 2, nothing written
+
+
+def _refused(runs, tmp_path, arguments, *parts):
+    before = files(runs), files(tmp_path)
+    one_error(localize(*arguments), *parts)
+    assert (files(runs), files(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"no picture", "expected PNG, JPEG or DICOM"),
+        (b"", "an empty file"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "cut off"),
+        (b"GIF89a", "received GIF"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_refused(runs, tmp_path, content, part):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(content)
+    _refused(runs, tmp_path, [runs / "local", bad, SENTENCE], bad, part)
+
+
+def test_a_blank_image_is_refused(runs, tmp_path):
+    Image.new("L", (80, 80), 7).save(tmp_path / "blank.png")
+    arguments = [runs / "local", tmp_path / "blank.png", SENTENCE]
+    _refused(runs, tmp_path, arguments, "blank.png", "the same value")
+
+
+def test_neither_a_file_nor_an_image_is_refused(runs, tmp_path):
+    arguments = [runs / "local", "gone.png", SENTENCE]
+    _refused(runs, tmp_path, arguments, "gone.png: neither a file nor")
+    arguments[1] = tmp_path
+    _refused(runs, tmp_path, arguments, tmp_path, "a folder")
+
+
+@pytest.mark.parametrize("sentence", ["", "  \n", ". , -", "\u200b"])
+def test_an_empty_sentence_is_refused(runs, wide, tmp_path, sentence):
+    arguments = [runs / "local", wide, sentence]
+    _refused(runs, tmp_path, arguments, "is empty: it holds no word")
+
+
+@pytest.mark.parametrize(
+    ("run", "part"),
+    [
+        ("global", "its scope is global"),
+        ("image_only", "its recipe is image-only"),
+        ("unfinished", "its pretrain stage is not finished"),
+        ("gone", "not a run"),
+    ],
+)
+def test_a_run_without_maps_is_refused(runs, wide, tmp_path, run, part):
+    arguments = [runs / run, wide, SENTENCE]
+    _refused(runs, tmp_path, arguments, runs / run, part)
+
+
+def test_an_intensity_is_for_files_only(runs, tmp_path):
+    arguments = [runs / "local", _image_id(runs), SENTENCE]
+    arguments += ["--intensity", "full", "--output", tmp_path / "a.png"]
+    _refused(runs, tmp_path, arguments, "--intensity is for files only")
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "part"),
+    [
+        ("--output", "a.jpg", "expected a name in .png"),
+        ("--map", "a.txt", "expected a name in .csv or .npy"),
+        ("--output", "wide.png", "exists; --force overwrites it"),
+        ("--map", "wide.png/a.csv", "is not a folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(
+    runs, wide, tmp_path, option, name, part
+):
+    arguments = [runs / "local", wide, SENTENCE, option, tmp_path / name]
+    _refused(runs, tmp_path, arguments, part)

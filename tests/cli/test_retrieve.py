@@ -1,0 +1,221 @@
+"""`kerasmi retrieve`: the best images for a sentence, and their scores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image as reading
+from trained_runs import (
+    files,
+    kerasmi,
+    load_once,
+    one_error,
+    save_own_run,
+    save_run,
+)
+
+from kerasmi import retrieving
+from kerasmi.data.dataset import Dataset
+from kerasmi.features import Features
+from kerasmi.held_out_split import HeldOutSplit
+from kerasmi.runs import Run
+
+SENTENCE = "The heart is large."
+NOTE = "The heart is large. No effusion."
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    save_run(folder / "local")
+    save_run(folder / "cpc", "local_cpc")
+    save_run(folder / "global", "global_mine")
+    save_run(folder / "image_only", "image_only")
+    save_run(folder / "unfinished")
+    (folder / "unfinished/pretrain/done.json").unlink()
+    save_own_run(folder / "own")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def models(monkeypatch):
+    load_once(monkeypatch)
+
+
+def retrieve(*arguments):
+    return kerasmi("retrieve", *arguments)
+
+
+def _data(runs):
+    return Dataset.open(next((runs / "data").iterdir()))
+
+
+def test_the_best_images_are_printed_drawn_and_written(runs, tmp_path):
+    out, table = tmp_path / "out.png", tmp_path / "out.csv"
+    result = retrieve(
+        *(runs / "local", SENTENCE, "--count", 5),
+        *("--output", out, "--csv", table),
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-2:] == [str(out), str(table)]
+    assert "images  24 images" in result.stderr
+    assert reading.imread(out).ndim == 3
+    rows = pd.read_csv(table)
+    assert list(rows) == [
+        *("rank", "image_id", "study_id", "subject_id", "score", "report"),
+    ]
+    assert rows["rank"].tolist() == [1, 2, 3, 4, 5]
+    for image_id in rows["image_id"]:
+        assert image_id in result.stdout
+
+
+def test_scores_are_of_the_critic_and_their_exponentials_average_to_one(runs):
+    run = Run.open(runs / "local")
+    found = retrieving.retrieve(run, SENTENCE, count=24)
+    scores = found.table["score"]
+    assert (scores.diff().dropna() <= 0).all()
+    assert np.exp(scores).mean() == pytest.approx(1)
+    model, data = Features.open(run), _data(runs)
+    plain = model.scores(
+        model.regions(data, "test", None), model.texts([SENTENCE])
+    )[:, 0]
+    by_id = dict(zip(data.rows("test")["image_id"], plain, strict=True))
+    raw = found.table["image_id"].map(by_id)
+    np.testing.assert_allclose(scores - scores[0], raw - raw[0], atol=1e-4)
+
+
+def test_a_gauge_of_the_image_does_not_change_the_order_for_cpc(
+    runs, monkeypatch
+):
+    run = Run.open(runs / "cpc")
+    before = retrieving.retrieve(run, SENTENCE, count=24).table
+    scores = Features.scores
+
+    def shifted(self, regions, texts):
+        gauge = 100 * regions.mean(axis=(1, 2))
+        return scores(self, regions, texts) + gauge[:, None]
+
+    monkeypatch.setattr(Features, "scores", shifted)
+    after = retrieving.retrieve(run, SENTENCE, count=24).table
+    assert after["image_id"].tolist() == before["image_id"].tolist()
+    np.testing.assert_allclose(after["score"], before["score"], atol=1e-4)
+
+
+def test_cpc_compares_with_sentences_as_often_as_they_were_written(runs):
+    data = _data(runs)
+    split = HeldOutSplit(Features.open(Run.open(runs / "cpc")), data, "test")
+    drawn = retrieving._some_sentences(split)
+    written = split.written["text"]
+    assert len(drawn) == min(retrieving.COMPARED, len(written))
+    assert set(drawn) <= set(split.distinct_texts)
+
+
+def test_a_report_is_ranked_by_a_global_run_and_that_is_told(runs, tmp_path):
+    result = retrieve(
+        runs / "global", SENTENCE, "--output", tmp_path / "out.png"
+    )
+    assert result.exit_code == 0, result.output
+    assert "the run's scope is global" in result.stderr
+
+
+def test_more_than_there_are_is_all_there_are(runs):
+    found = retrieving.retrieve(
+        Run.open(runs / "local"), SENTENCE, split="validation", count=64
+    )
+    assert len(found.table) == found.candidates == 32
+
+
+def test_reports_of_people_are_shown_only_when_asked(runs, tmp_path):
+    own = runs / "own/run"
+    table = tmp_path / "out.csv"
+    arguments = (own, SENTENCE, "--split", "train", "--csv", table, "--force")
+    result = retrieve(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "report" not in pd.read_csv(table)
+    assert "effusion" not in table.read_text()
+    assert "effusion" not in result.output
+    found = retrieving.retrieve(Run.open(own), SENTENCE, split="train")
+    assert "effusion" not in _words(found.draw())
+    result = retrieve(*arguments, "--show-text")
+    assert NOTE in set(pd.read_csv(table)["report"])
+    # the table on the terminal stays short
+    assert "effusion" not in result.output
+    found = retrieving.retrieve(
+        Run.open(own), SENTENCE, split="train", show_text=True
+    )
+    assert "effusion" in _words(found.draw())
+
+
+def _words(figure):
+    return " ".join(
+        text.get_text() for axes in figure.axes for text in axes.texts
+    )
+
+
+def test_the_heading_does_not_meet_the_titles(runs):
+    long = " ".join(["The heart is large and the lungs are clear."] * 4)
+    page = retrieving.retrieve(Run.open(runs / "local"), long, count=2).draw()
+    page.canvas.draw()
+    lowest = min(text.get_window_extent().y0 for text in page.texts)
+    titles = [axes.title.get_window_extent().y1 for axes in page.axes]
+    assert lowest > max(titles)
+    (heading, note) = page.texts
+    assert heading.get_window_extent().y0 >= note.get_window_extent().y1 - 1
+    right = max(text.get_window_extent().x1 for text in page.texts)
+    assert right <= page.bbox.x1
+
+
+def test_unknown_words_are_warned_of_by_name(runs, tmp_path):
+    result = retrieve(
+        runs / "local", "zebraic heart", "--output", tmp_path / "out.png"
+    )
+    first = result.stderr.splitlines()[0]
+    assert first.startswith("Warning: ")
+    assert first.endswith("unknown to the text encoder: zebraic")
+
+
+# Refusals: one line, status 2, nothing written
+
+
+def _refused(runs, tmp_path, arguments, *parts):
+    before = files(runs), files(tmp_path)
+    one_error(retrieve(*arguments), *parts)
+    assert (files(runs), files(tmp_path)) == before
+
+
+@pytest.mark.parametrize("sentence", ["", " \t", "..."])
+def test_an_empty_sentence_is_refused(runs, tmp_path, sentence):
+    arguments = [runs / "local", sentence, "--output", tmp_path / "a.png"]
+    _refused(runs, tmp_path, arguments, "is empty: it holds no word")
+
+
+@pytest.mark.parametrize(
+    ("run", "part"),
+    [
+        ("image_only", "its recipe is image-only"),
+        ("unfinished", "its pretrain stage is not finished"),
+        ("gone", "not a run"),
+    ],
+)
+def test_a_run_without_a_critic_is_refused(runs, tmp_path, run, part):
+    _refused(runs, tmp_path, [runs / run, SENTENCE], runs / run, part)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "part"),
+    [
+        ("--output", "a.csv", "expected a name in .png"),
+        ("--csv", "a.png", "expected a name in .csv"),
+        ("--csv", "there.csv", "exists; --force overwrites it"),
+        ("--csv", "there.csv/a.csv", "is not a folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(
+    runs, tmp_path, option, name, part
+):
+    (tmp_path / "there.csv").write_text("precious")
+    _refused(
+        runs,
+        tmp_path,
+        [runs / "global", "A heart.", option, tmp_path / name],
+        part,
+    )

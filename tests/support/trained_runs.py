@@ -1,0 +1,84 @@
+"""Finished runs without training: a new joint model, saved as a run saves it.
+
+The data are a phantom, or records of a table of pictures and notes. What the
+model scores is noise; that it runs from file to file is what is seen.
+"""
+
+import functools
+
+import keras
+from click.testing import CliRunner
+from own_tables import write_table
+
+from kerasmi import build
+from kerasmi import recipe as recipes
+from kerasmi.cli import main
+from kerasmi.features import Features
+from kerasmi.reporter import Reporter
+from kerasmi.runs import Run
+
+IMAGES = "data.images={train: 64, validation: 32, test: 24}"
+RETRAIN = ("evaluate.bootstrap=20", "retrain.labels=40")
+PRETRAIN = ("critic.hidden_dims=[8, 4]",)
+
+
+def kerasmi(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def save_run(folder, recipe="local_mine", *overrides):
+    """A run whose pretraining is finished; returns its folder."""
+    small = list(RETRAIN if recipe == "image_only" else RETRAIN + PRETRAIN)
+    if not any("data.source" in each for each in overrides):
+        small.append(IMAGES)
+    asked = recipes.load(recipe, [*small, *overrides])
+    with Run.create(folder, asked) as run:
+        if asked.objective is not None:
+            keras.utils.set_random_seed(0)
+            dataset = build.data(asked, run.data_folder, Reporter())
+            model = build.image_text_model(asked, dataset, total_steps=999)
+            model.save(run.stage("pretrain") / "model.keras")
+            run.mark_done("pretrain", data_fingerprint=dataset.fingerprint)
+    return folder
+
+
+def save_own_run(folder):
+    """A run of notes and pictures of invented people; returns its folder."""
+    done = kerasmi(
+        *("data", "import", "table", write_table(folder / "table", 48)),
+        *(folder / "records", "--label", "Edema=edema"),
+    )
+    assert done.exit_code == 0, done.output
+    return save_run(
+        folder / "run",
+        "local_mine",
+        "data.source=records",
+        f"data.path={folder / 'records'}",
+    )
+
+
+_open = Features.open
+
+
+@functools.cache
+def _opened(path):
+    return _open(Run.open(path))
+
+
+def load_once(monkeypatch):
+    """Loads the model of each run once, not for every command."""
+    opened = classmethod(lambda _, run: _opened(run.path))
+    monkeypatch.setattr(Features, "open", opened)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def one_error(result, *parts):
+    """The command was refused: status 2, one line that has all parts."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert all(str(part) in line for part in parts), line

@@ -119,9 +119,7 @@ def _phantom(count: int, size: int, seed: int) -> list["Record"]:
 def _records(folder: str, count: int, seed: int) -> list["Record"]:
     import numpy as np
 
-    from kerasmi.data import dataset
-
-    opened = dataset.Dataset.open(folder)
+    opened = data_inspect.open_dataset(folder)
     images = opened.rows("train")["image_id"].to_numpy()
     count = min(count, len(images))
     chosen = np.random.default_rng(seed).choice(images, count, replace=False)

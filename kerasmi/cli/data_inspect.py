@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kerasmi.cli.base import Verb
+from kerasmi.cli.quiet import quiet
 from kerasmi.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def inspect(folder: str, full: bool) -> None:
     """Print what a folder of records holds, and check that it is whole."""
     from kerasmi.data import audit, dataset, labels
 
-    opened = dataset.Dataset.open(folder, verify="hash" if full else "size")
+    opened = open_dataset(folder, full)
     size = sum(shard.bytes for shard in opened.index)
     click.echo(f"name         {opened.name}")
     click.echo(f"source       {opened.source}")
@@ -77,12 +78,28 @@ def splits(folder: str, output: Path, plain: bool, force: bool) -> None:
     Prints the SHA-256 of the file, which `dataset.json` of a data set made
     with it names.
     """
-    from kerasmi.data import dataset, split_rules
+    from kerasmi.data import split_rules
 
     if output.exists() and not force:
         raise DataError(f"{output}: exists; --force overwrites it")
-    opened = dataset.Dataset.open(folder)
+    opened = open_dataset(folder)
     click.echo(split_rules.export(opened, output, hashed=not plain))
+
+
+def open_dataset(folder: str, full: bool = False) -> "Dataset":
+    """Opens a data set; TensorFlow, which looks for damage, stays quiet.
+
+    Args:
+        folder: A folder of records.
+        full: Compare the hash of every shard too.
+
+    Raises:
+        DataError: Names the first file that differs, and the record.
+    """
+    with quiet():
+        from kerasmi.data import dataset
+
+        return dataset.Dataset.open(folder, verify="hash" if full else "size")
 
 
 def print_counts(opened: "Dataset") -> None:

@@ -22,6 +22,7 @@ COLOURS = (
     "#A6761D",
     "#999999",
 )
+_PLAIN = "#333333"  # of a finding without outline beside outlined ones
 _WIDTH = 2.6  # inches of one image
 _LINE = 0.155  # inches of one line of text
 _TITLE = 0.22  # inches above an image
@@ -41,8 +42,9 @@ def contact_sheet(
 
     Args:
         images: Each (H, W) or (H, W, 1), in [0, 1]; the sizes may differ.
-        findings: For each image the names X
-            is written where there is none, `"no label"` where it is None.
+        findings: For each image the names written below it; `"no positive
+            label"` is written where there is none, `"no label"` where it is
+            None.
         titles: For each image a line above it, such as its id; where it is
             too long, its middle is left out.
         sentences: For each image the sentences written below it.
@@ -58,8 +60,7 @@ def contact_sheet(
     """
     images = [np.asarray(image) for image in images]
     _check(images, findings, titles, sentences, regions, columns)
-    names = list(dict.fromkeys(n for found in findings for n in found or ()))
-    colours = {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
+    colours = _colours(findings, regions or ())
     texts = [_wrap(s) for s in sentences or [()] * len(images)]
     lines = [
         max(1, len(found or ())) + len(text)
@@ -78,6 +79,17 @@ def contact_sheet(
             shown = {n: regions[i][n] for n in found}
             _outlines(axis, shown, colours, images[i].shape[:2])
     return figure
+
+
+def _colours(
+    findings: Sequence[Sequence[str] | None],
+    regions: Sequence[Mapping[str, Array]],
+) -> dict[str, str]:
+    """Gives each finding a colour; where some are outlined, only these."""
+    names = list(dict.fromkeys(n for found in findings for n in found or ()))
+    outlined = {name for shown in regions for name in shown}
+    names = [name for name in names if name in outlined] or names
+    return {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
 
 
 def _check(
@@ -171,7 +183,7 @@ def _findings(
         return 1
     for row, name in enumerate(found):
         style = {"fontsize": 8, "fontweight": "bold"}
-        _write(axis, row, "■", color=colours[name], **style)
+        _write(axis, row, "■", color=colours.get(name, _PLAIN), **style)
         _write(axis, row, "    " + name, color="black", **style)
     return len(found)
 

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -125,6 +127,30 @@ def test_a_truncated_shard_is_named_with_its_record(
     shard.write_bytes(shard.read_bytes()[:-100])
     _one_error(kerasmi(*command), shard.name, "record 7")
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("inspect", "set"),
+        ("splits", "set", "--output", "x.csv"),
+        ("preview", "set", "--output", "x.png"),
+    ],
+    ids=" ".join,
+)
+def test_damage_is_one_line_below_python_too(copy, tmp_path, command):
+    shard = next(copy.glob("train-*.tfrecord"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    answer = subprocess.run(
+        [sys.executable, "-m", "kerasmi.cli", "data", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert shard.name in line
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,22 @@ def test_regions_are_outlined_in_the_colour_of_their_finding():
     assert len(set(COLOURS)) == len(COLOURS) == 9
 
 
+def test_a_finding_without_an_outline_takes_no_colour_of_one_that_has():
+    names = [f"finding {i}" for i in range(9)]
+    cells = np.ones(16, np.uint8)
+    figure = contact_sheet(
+        np.zeros((2, 8, 8)),
+        [["Severity 3", *names], names],
+        regions=[dict.fromkeys(names, cells)] * 2,
+    )
+    squares = [
+        [t.get_color() for t in axis.texts if t.get_text() == "■"]
+        for axis in figure.axes
+    ]
+    assert squares[0][1:] == squares[1] == list(COLOURS)
+    assert squares[0][0] not in COLOURS
+
+
 def test_an_outline_goes_round_touching_cells_as_one():
     mask = np.zeros((4, 4), bool)
     mask[1, 1:3] = True

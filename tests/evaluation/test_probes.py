@@ -5,11 +5,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from kerasmi.evaluation import probes
 from kerasmi.evaluation.probes import Part
 
 PROBES = [probes.linear, probes.neighbours]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Threads cost more than these small fits."""
+    with threadpool_limits(1):
+        yield
 
 
 def part(n, seed, noise=0.0, labels=2):

@@ -62,16 +62,20 @@ def main(folder: Path, images: int) -> None:
     record = next(records.read(dataset, "train"))
     print(record.view, *record.sentences, sep="\n- ")
 
-    # 5. An experiment on it: the same recipes, another `data`.
+    # 5. An experiment on it: the same recipes, another `data`, and your
+    #    labels in place of the paper's. A few images make few steps: no
+    #    warm-up, and all labelled images.
     print(
         f"kerasmi run local_mine data.source=records data.path={dataset.path}"
-        " data.image_size=64"
+        " data.image_size=64 retrain.tasks='[findings]'"
+        " retrain.findings='[Edema]' retrain.labels=all"
+        " pretrain.warmup_steps=0"
     )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("runs/own_data"))
-    parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--images", type=int, default=300)
     arguments = parser.parse_args()
     main(arguments.folder, arguments.images)

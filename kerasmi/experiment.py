@@ -10,7 +10,14 @@ from typing import Any
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi import build, distribute, pretrain, retrain, stages
+from kerasmi import (
+    build,
+    distribute,
+    preconditions,
+    pretrain,
+    retrain,
+    stages,
+)
 from kerasmi.data import labels
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.faults import explain_data_error
@@ -75,6 +82,7 @@ def _work(
         data=_account(dataset),
     )
     run.write_csv("labels.csv", labels.table1(dataset.images))
+    preconditions.check(recipe, dataset)
     retrain.check(recipe, dataset)
     strategy = distribute.strategy(devices)
     try:

@@ -63,6 +63,7 @@ GROUPS = {
     "grid": (
         {
             "stages",
+            "preconditions",
             "collection",
             "table_data",
             "grid",

@@ -1,0 +1,66 @@
+"""Whether a recipe fits its data, before any time is spent on training."""
+
+from kerasmi import stages
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.schema import SPLITS
+from kerasmi.errors import RecipeError
+from kerasmi.recipe import Recipe
+
+
+def check(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuses what would fail later, some of it only after training.
+
+    Args:
+        recipe: what is to be done.
+        dataset: the data it is to be done on.
+
+    Raises:
+        DataError: the data lacks a set.
+        RecipeError: a label that the data lacks, batches larger than the
+            data, or a warm-up that outlasts the pretraining.
+    """
+    for split in SPLITS:
+        dataset.shards(split)
+    for task in stages.tasks(recipe):
+        _check_labels(recipe, dataset, task)
+    _check_steps(recipe, dataset)
+
+
+def _check_labels(recipe: Recipe, dataset: Dataset, task: stages.Task) -> None:
+    missing = [n for n in task.labels if n not in dataset.label_names]
+    if not missing:
+        return
+    key = "findings" if task.name == "findings" else "tasks"
+    known = ", ".join(dataset.label_names) or "no labels"
+    remedy = (
+        " For labels of your own: retrain.tasks='[findings]' "
+        f"retrain.findings='[{dataset.label_names[0]}]'."
+        if key == "tasks" and dataset.label_names
+        else ""
+    )
+    raise RecipeError(
+        f"{recipe.name}: retrain.{key}: {task.name} needs the label "
+        f"{missing[0]!r}, which {dataset.path} lacks; it has {known}.{remedy}"
+    )
+
+
+def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
+    settings = recipe.pretrain
+    if recipe.objective is None or settings is None:
+        return
+    for split in ("train", "validation"):
+        texts = dataset.counts[split]["with_text"]
+        if texts < settings.batch_size:
+            raise RecipeError(
+                f"{recipe.name}: pretrain.batch_size: {settings.batch_size} "
+                f"images, but {dataset.path} has {texts} {split} images with "
+                "text. Take a smaller one, or share out the subjects anew."
+            )
+    texts = dataset.counts["train"]["with_text"]
+    steps = texts // settings.batch_size * settings.epochs
+    if settings.schedule != "constant" and steps <= settings.warmup_steps:
+        raise RecipeError(
+            f"{recipe.name}: pretrain.warmup_steps: {settings.warmup_steps}, "
+            f"but the {texts} training images with text make {steps} steps in "
+            f"all. Use fewer than {steps}, or more pretrain.epochs."
+        )

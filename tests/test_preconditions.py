@@ -1,0 +1,98 @@
+"""A recipe that does not fit its data is refused before it trains."""
+
+import dataclasses
+
+import pytest
+from click.testing import CliRunner
+
+from kerasmi import preconditions
+from kerasmi import recipe as recipes
+from kerasmi.cli import main
+from kerasmi.data import records
+from kerasmi.data.sources import phantom
+from kerasmi.errors import DataError, RecipeError
+
+LABELS = ("Edema", "Pneumonia")
+OWN = ("retrain.tasks=[findings]", "retrain.findings=[Edema]")
+
+
+def made(folder, **sizes):
+    sizes = {"train": 40, "validation": 16, "test": 4} | sizes
+    drawn = (
+        dataclasses.replace(
+            record,
+            labels={name: record.labels[name] for name in LABELS},
+            truth=None,
+            regions=None,
+        )
+        for record in phantom.generate(phantom.Phantom(**sizes))
+    )
+    return records.write(
+        drawn,
+        folder,
+        name=folder.name,
+        source="table",
+        label_names=LABELS,
+        made_by={},
+        image_size=64,
+    )
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Data with two labels, 40 training images with text."""
+    return made(tmp_path_factory.mktemp("data") / "own")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (*OWN, "pretrain.epochs=51"),  # 2 batches an epoch, warm-up of 100
+        (*OWN, "pretrain.epochs=1", "pretrain.schedule=constant"),
+        (*OWN, "pretrain.epochs=1", "pretrain.warmup_steps=1"),
+    ],
+)
+def test_what_fits_passes(own, overrides):
+    preconditions.check(recipes.load("local_mine", overrides), own)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        ((), ("retrain.tasks", "'Atelectasis'", "retrain.findings='[Edema]'")),
+        (
+            ("retrain.tasks=[findings]", "retrain.findings=[Edema, Oedema]"),
+            ("retrain.findings", "'Oedema'", "it has Edema, Pneumonia"),
+        ),
+        ((*OWN, "pretrain.epochs=50"), ("pretrain.warmup_steps: 100", "100 s")),
+        (
+            (*OWN, "pretrain.batch_size=64"),
+            ("pretrain.batch_size: 64", "40 tr"),
+        ),
+    ],
+)
+def test_what_does_not_fit_names_its_key(own, overrides, parts):
+    with pytest.raises(RecipeError) as error:
+        preconditions.check(recipes.load("local_mine", overrides), own)
+    assert all(part in str(error.value) for part in parts), error.value
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_set_that_is_not_there_is_told_at_once(tmp_path, split):
+    lacks = made(tmp_path / "lacks", **{split: 0})
+    with pytest.raises(DataError, match=f"no {split} images"):
+        preconditions.check(recipes.load("local_mine", OWN), lacks)
+
+
+def test_a_run_says_it_in_one_line_and_leaves_nothing(own, tmp_path):
+    asked = [
+        "run",
+        "local_mine",
+        f"data.path={own.path}",
+        "data.source=records",
+    ]
+    result = CliRunner().invoke(main, [*asked, "--output", str(tmp_path / "r")])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: local_mine: retrain.tasks: ")
+    assert not (tmp_path / "r").exists()

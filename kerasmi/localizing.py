@@ -25,7 +25,6 @@ class Localized:
         sentence: the sentence.
         pixels: `(height, width)` float32 in [0, 1], the image at its own size.
         scores: `(rows, columns)` float32 scores of the regions, in nats.
-        score: of the image, by the run's region rule.
         size: side of the square that the network sees, in pixels.
     """
 
@@ -33,7 +32,6 @@ class Localized:
     sentence: str
     pixels: np.ndarray
     scores: np.ndarray
-    score: float
     size: int
 
     @property
@@ -118,7 +116,6 @@ def localize(
         sentence=sentence,
         pixels=images.decode(tf.constant(png)).numpy()[..., 0],
         scores=model.maps(regions, text)[0],
-        score=float(model.scores(regions, text)[0, 0]),
         size=run.recipe.data.image_size,
     )
 

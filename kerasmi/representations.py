@@ -340,16 +340,37 @@ def evaluate(
         given.prompts(prompts, dataset)
     if boxes is not None and "grounding" in (parts or PARTS):
         given.boxes(boxes, dataset)
-    for part in parts or PARTS:
-        if reason := work.permits(part):
-            reporter.message(f"{part}: left out: {reason}")
-            continue
-        for result in getattr(work, part)():
-            _write(folder, result, split)
-            reporter.table(result.title, result.shown)
+    # nothing is written before all is known
+    results = _results(work, parts)
+    for result in results:
+        _write(folder, result, split)
+        reporter.table(result.title, result.shown)
     if folder == run.path / FOLDER:
         _refresh_report(run)
     return folder
+
+
+def _results(work: Evaluation, parts: tuple[str, ...]) -> list[Result]:
+    """Of the parts asked for; else of all that can be, the others told of."""
+    results: list[Result] = []
+    tell, left_out = work.reporter, None
+    for part in parts or PARTS:
+        if reason := work.permits(part):
+            tell.message(f"{part}: left out: {reason}")
+            continue
+        tell.start(part, len(work.dataset.rows(work.split)), "image")
+        try:
+            results += getattr(work, part)()
+        except DataError as error:
+            if parts:
+                raise
+            tell.warning(f"{part}: left out: {error}")
+            left_out = error
+            continue
+        tell.finish()
+    if not results and left_out is not None:
+        raise left_out
+    return results
 
 
 def default_folder(run: Run, split: str) -> Path:

@@ -102,7 +102,6 @@ def _tell(found: Any) -> None:
     rows, columns = found.scores.shape
     height, width = found.pixels.shape
     click.echo(f"image        {width} x {height} pixels")
-    click.echo(f"image score  {found.score:+.3f} nats")
     click.echo(
         f"best region  row {row + 1} of {rows}, column {column + 1} of"
         f" {columns}: x {left} to {right}, y {top} to {bottom} pixels"

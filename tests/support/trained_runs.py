@@ -18,7 +18,7 @@ from kerasmi.reporter import Reporter
 from kerasmi.runs import Run
 
 IMAGES = "data.images={train: 64, validation: 32, test: 24}"
-RETRAIN = ("evaluate.bootstrap=20", "retrain.labels=40")
+RETRAIN = ("evaluate.bootstrap=20", "retrain.labels=30")
 PRETRAIN = ("critic.hidden_dims=[8, 4]",)
 
 

@@ -24,8 +24,12 @@ class ReadOut:
         n_positives: matched pairs read (InfoNCE: anchors, over all rounds).
         n_negatives: usable negatives (InfoNCE: mean number per anchor).
         effective_negatives: effective sample size of `exp(score)` over them.
-        expected_effective: `n_negatives * exp(-value)`; what the sample's own
-            effective size cannot see is the tail that was never drawn.
+        expected_effective: `n_negatives / E_p[w]`, `w = exp(score)` over its
+            mean over the negatives, which is the effective share at the
+            optimum, where `E_q[w^2] = E_p[w]`: e^-2I of Gaussians, 1/K of K
+            equal classes, never above `exp(-value)`. The matched pairs see the
+            tail that the negatives never drew. InfoNCE: `n_negatives *
+            exp(-value)`.
         reliable: False when either is below 10 (InfoNCE: the latter; its value
             is then held down by the number of candidates).
         lower_bound: whether the expected value is at most the information.
@@ -108,7 +112,24 @@ def pooled(
         pairs.n_positives,
         rest.count,
         rest.effective,
+        rest.count * effective_share(matched, rest.log_mean),
     )
+
+
+def effective_share(matched: np.ndarray, log_mean: float) -> float:
+    """The share of negatives that are effective at the optimum: `1 / E_p[w]`.
+
+    Args:
+        matched: `(I,)` scores of matched pairs.
+        log_mean: `log E_q[exp score]`, of the negatives.
+
+    Returns:
+        At most 1; by Jensen's inequality at most `exp(-value)` of
+        Donsker-Varadhan.
+    """
+    peak = float(matched.max())
+    log_mean_weight = peak + np.log(np.mean(np.exp(matched - peak))) - log_mean
+    return math.exp(-max(log_mean_weight, 0.0))
 
 
 def partition(pairs: HeldOut, rescale: Callable) -> Partition:
@@ -201,6 +222,7 @@ def blocked(
         int(used.sum()),
         round(float(sizes[used].mean() - 1)),
         float(effective[used].mean()),
+        round(float(sizes[used].mean() - 1)) * math.exp(-max(value, 0.0)),
     )
 
 
@@ -281,9 +303,9 @@ def _judge(
     n_positives: int,
     n_negatives: int,
     effective: float,
+    expected: float,
 ) -> ReadOut:
     """Adds the flags: is it a bound, and does it rest on enough negatives?"""
-    expected = n_negatives * math.exp(-max(value, 0.0))
     of_infonce = name.startswith("infonce")
     enough = expected >= ENOUGH_NEGATIVES
     if not of_infonce:

@@ -105,9 +105,28 @@ def test_the_effective_fraction_of_negatives_is_exp_of_minus_2_i():
     read = mi.donsker_varadhan(held_out(1.0, n=1500))
     fraction = read.effective_negatives / read.n_negatives
     assert fraction == pytest.approx(math.exp(-2), rel=0.15)
-    assert read.expected_effective == pytest.approx(
-        read.n_negatives * math.exp(-read.value)
-    )
+    # Of a heavy tail, as the matched pairs see it.
+    expected = read.expected_effective / read.n_negatives
+    assert expected == pytest.approx(math.exp(-2), rel=0.3)
+    assert expected < math.exp(-read.value)
+
+
+def test_ten_nats_are_flagged_although_the_negatives_look_enough():
+    # A million negatives of which e^-20 matter: none was drawn that does.
+    read = mi.donsker_varadhan(held_out(10.0, n=1024))
+    assert read.effective_negatives > 10
+    assert read.n_negatives * math.exp(-read.value) > 10
+    assert not read.reliable
+
+
+def test_one_of_k_negatives_is_effective_for_k_classes():
+    classes = np.random.default_rng(0).integers(4, size=400)
+    scores = np.where(classes[:, None] == classes, 0.0, -1e3)
+    ids = np.arange(400)
+    read = mi.donsker_varadhan(mi.HeldOut(scores, ids, ids))
+    share = read.expected_effective / read.n_negatives
+    assert share == pytest.approx(1 / 4, rel=0.05)
+    assert read.effective_negatives == pytest.approx(read.expected_effective)
 
 
 def test_a_value_beyond_its_negatives_is_flagged():

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 _LINE = 0.22  # inches of one line
 _MARGIN = 0.12
-_LETTERS = 11  # of a line, for each inch
+_LETTERS = 10  # of a line, for each inch
 
 
 def headed(figure: Figure, heading: str, note: str = "") -> Figure:

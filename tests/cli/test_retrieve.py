@@ -151,9 +151,12 @@ def _words(figure):
     )
 
 
-def test_the_heading_does_not_meet_the_titles(runs):
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_heading_does_not_meet_the_titles(runs, count):
     long = " ".join(["The heart is large and the lungs are clear."] * 4)
-    page = retrieving.retrieve(Run.open(runs / "local"), long, count=2).draw()
+    page = retrieving.retrieve(
+        Run.open(runs / "local"), long, count=count
+    ).draw()
     page.canvas.draw()
     lowest = min(text.get_window_extent().y0 for text in page.texts)
     titles = [axes.title.get_window_extent().y1 for axes in page.axes]

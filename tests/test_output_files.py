@@ -1,0 +1,70 @@
+"""Files that a command writes: refused at once, else whole or not at all."""
+
+import pytest
+from matplotlib.figure import Figure
+
+from kerasmi import output_files
+from kerasmi.output_files import OutputError
+
+
+def test_a_file_appears_whole_with_its_folder(tmp_path):
+    path = tmp_path / "a/b.csv"
+    output_files.write(path, lambda beside: beside.write_text("x\n"))
+    assert path.read_text() == "x\n"
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_fails_half_way_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def half(beside):
+        beside.write_text("ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"a\.csv: cannot be written: No sp"):
+        output_files.write(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_letters_that_no_font_has_do_not_stop_a_figure(tmp_path):
+    figure = Figure((1, 1))
+    figure.text(0, 0, "日本")
+    output_files.write_figure(tmp_path / "a.png", figure)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("The heart is large.", "the-heart-is-large"),
+        ("a/../b\\c:$", "a-b-c"),
+        ("  ?!", "unnamed"),
+        ("Herzgröße", "herzgröße"),
+        ("w" * 40, "w" * 32),
+        ("ab " * 11, "-".join(["ab"] * 11)),
+    ],
+)
+def test_a_slug_is_letters_digits_and_hyphens(text, slug):
+    assert output_files.slug(text) == slug
+
+
+def test_an_existing_file_needs_force(tmp_path):
+    path = tmp_path / "a.PNG"
+    path.write_text("old")
+    with pytest.raises(OutputError, match="--force overwrites it"):
+        output_files.check_file(path, (".png",), force=False)
+    output_files.check_file(path, (".png",), force=True)
+    (tmp_path / "b.png").mkdir()
+    with pytest.raises(OutputError, match="a folder; give the name of a file"):
+        output_files.check_file(tmp_path / "b.png", (".png",), force=True)
+
+
+def test_a_new_folder_must_not_exist_and_another_may(tmp_path):
+    output_files.check_folder(tmp_path, new=False)
+    output_files.check_folder(tmp_path / "new/er", new=True)
+    with pytest.raises(OutputError, match="exists; give another --output"):
+        output_files.check_folder(tmp_path, new=True)
+    assert list(tmp_path.iterdir()) == []

@@ -49,6 +49,7 @@ RECORDS = (
     ),
     record("i3", "s3", "p3", image=lit(0)),
     record("i4", "s4", "p3", ("Edema.",), image=lit(9, shape=(8, 12))),
+    record("i5", "s5", "p1", ("Stable.",), image=lit(3)),
 )
 
 
@@ -175,6 +176,13 @@ def test_boxes_of_other_images_are_counted(boxes):
         *("i3,Wet.,0,0,2,2,,,", "i1,Wet.,2,2,2,2,,,", "v1,Wet.,0,0,2,2,,,")
     )
     assert (len(cases.maps), others) == (1, 2)
+
+
+def test_a_case_is_of_the_subject_of_its_image(boxes):
+    rows = [f"{name},Wet.,2,2,2,2,,," for name in ("i5", "i4", "i1")]
+    cases, _ = boxes(*rows)
+    assert cases.images.tolist() == [3, 2, 0]
+    assert cases.subjects.tolist() == [0, 2, 0]
 
 
 def test_boxes_of_no_image_of_the_split_are_refused(boxes):

@@ -118,7 +118,9 @@ def test_a_part_that_the_data_do_not_allow_is_left_out_with_a_warning(
     assert "retrain.labels asks for 60" in result.stderr
     assert _tables(out) == TABLES["retrieval"]
     before = files(tmp_path)
-    result = evaluate(few, "--retrieval", "--probe", "--output", tmp_path / "other")
+    result = evaluate(
+        few, "--retrieval", "--probe", "--output", tmp_path / "other"
+    )
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "retrain.labels asks for 60" in result.stderr.splitlines()[-1]

@@ -68,9 +68,13 @@ class HeldOutSplit:
             texts = record.sentences if local else (record.report,)
             said.append(
                 Said(
-                    np.array([numbers.setdefault(t, len(numbers)) for t in texts]),
-                    (record.sentence_findings if local else ()) or ("",) * count,
-                    (record.sentence_regions if local else ()) or (b"",) * count,
+                    np.array(
+                        [numbers.setdefault(t, len(numbers)) for t in texts]
+                    ),
+                    (record.sentence_findings if local else ())
+                    or ("",) * count,
+                    (record.sentence_regions if local else ())
+                    or (b"",) * count,
                 )
             )
         return list(numbers), said

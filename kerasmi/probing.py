@@ -57,7 +57,9 @@ def evaluate(features: Features, dataset: Dataset, split: str) -> pd.DataFrame:
             try:
                 found = work(train, validation, pooled[split])
             except ValueError as error:
-                raise DataError(f"{dataset.path}: {task.name}: {error}") from None
+                raise DataError(
+                    f"{dataset.path}: {task.name}: {error}"
+                ) from None
             settings[task.name, probe] = found.setting
             gone = probes.undefined(found, names)
             lost |= {(task.name, probe, label) for label in gone}
@@ -72,9 +74,7 @@ def evaluate(features: Features, dataset: Dataset, split: str) -> pd.DataFrame:
         seed=recipe.seed,
     )
     table[_SETTING] = [settings[key] for key in _keys(table, "task", "encoder")]
-    untaught = [
-        key in lost for key in _keys(table, "task", "encoder", "label")
-    ]
+    untaught = [key in lost for key in _keys(table, "task", "encoder", "label")]
     table.loc[untaught, "note"] = (
         "not defined: the labelled images lack a class"
     )

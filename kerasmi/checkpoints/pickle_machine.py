@@ -6,6 +6,7 @@ tensors need; every name that a file asks for beside those is refused.
 
 import math
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
@@ -109,6 +110,15 @@ class Machine:
 
     def run(self, program: IO[bytes]) -> Any:
         """What the program leaves; reads to its end and no further."""
+        with warnings.catch_warnings():
+            # pickletools warns of some damage to strings, and reads on
+            warnings.simplefilter("error", DeprecationWarning)
+            try:
+                return self._run(program)
+            except DeprecationWarning as damage:
+                raise ValueError(str(damage)) from None
+
+    def _run(self, program: IO[bytes]) -> Any:
         for opcode, argument, _ in pickletools.genops(program):
             if opcode.name == "STOP":
                 return self._stack.pop()

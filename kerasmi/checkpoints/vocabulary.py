@@ -92,6 +92,8 @@ def _check(path: Path, found: list[str]) -> None:
         )
     seen: dict[str, int] = {}
     for row, piece in enumerate(found, start=1):
+        if not piece:
+            raise CheckpointError(f"{path}: an empty word piece in line {row}")
         if piece in seen:
             raise CheckpointError(
                 f"{path}: {piece!r} stands in line {seen[piece]} and {row}"

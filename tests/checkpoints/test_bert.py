@@ -277,6 +277,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path):
         ("\n".join([*CASED, "more"]), "13 word pieces does not belong"),
         ("heart\n", r"lacks [PAD], [UNK], [CLS], [SEP], [MASK]"),
         ("\n".join([*CASED[:-1], "heart"]), "'heart' stands in line 7 and 12"),
+        ("\n".join([*CASED[:-1], "", ""]), "an empty word piece in line 12"),
     ):
         vocabulary.write_text(text)
         assert part in refusal(path)

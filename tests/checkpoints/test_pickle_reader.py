@@ -84,6 +84,7 @@ def test_every_other_name_is_refused(tmp_path, name):
         (b"\x80\x02", "damaged"),
         (b"\x80\x02r\xff\xff\xff\xff.", "damaged"),
         (b"\x80\x02\x86.", "damaged"),
+        (b"S'\\('\n.", "damaged"),  # pickletools would only warn
         (b"0", "damaged|refused"),
         (b"", "damaged"),
     ],

@@ -75,14 +75,16 @@ def _row(
 
 
 @functools.cache
-def _gaussian_batches(information: float, size: int, number: int) -> np.ndarray:
+def _gaussian_batches(information: int, size: int, number: int) -> np.ndarray:
     generator = np.random.default_rng([2, information, size])
     task = correlated(information)
     drawn = (task.sample(size, generator) for _ in range(number))
     return np.stack([log_ratio(x, y, information) for x, y in drawn])
 
 
-def _channel_batches(number: int, statuses: int = 4, flip: float = 0.1):
+def _channel_batches(
+    number: int, statuses: int = 4, flip: float = 0.1
+) -> np.ndarray:
     generator = np.random.default_rng(2)
     x = generator.integers(statuses, size=(number, 64))
     wrong = x + generator.integers(1, statuses, x.shape)

@@ -28,15 +28,33 @@ _ONE_THREAD = {
 
 
 def environment(folder: Path) -> Path:
-    """The python of the peer's environment, made there if it is missing."""
-    python = folder / "bin" / "python"
-    made = folder / "pins.txt"
-    if not made.is_file() or made.read_text().split() != list(PINS):
-        print(f"Installing {', '.join(PINS)} ...", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", *PINS]
-        subprocess.run(command, check=True)
-        made.write_text("\n".join(PINS))
+    """The python of the peer's environment, made there if it is missing.
+
+    Args:
+        folder: empty, missing, or made here before.
+
+    Returns:
+        The path of its python.
+
+    Raises:
+        SystemExit: if the folder holds something else, which stays.
+    """
+    python, made = folder / "bin" / "python", folder / "pins.txt"
+    if made.is_file() and made.read_text().split() == list(PINS):
+        return python
+    if folder.exists() and not made.is_file() and any(folder.iterdir()):
+        raise SystemExit(
+            f"{folder} holds something that this benchmark did not make. Empty "
+            "it, or name another folder with --peer-venv."
+        )
+    print(f"Installing {', '.join(PINS)} ...", file=sys.stderr)
+    venv.create(folder, with_pip=True, clear=True)
+    # Written first, so that an installation cut short is made anew.
+    made.write_text("")
+    # Isolated: neither this folder's packages nor PYTHONPATH concern it.
+    command = [str(python), "-I", "-m", "pip", "install", "--quiet", *PINS]
+    subprocess.run(command, check=True)
+    made.write_text("\n".join(PINS))
     return python
 
 
@@ -61,7 +79,7 @@ def estimates(
         files = [folder / f"{task}-{digest}-{one}.npy" for one in "xy"]
         for file, values in zip(files, (x, y), strict=True):
             np.save(file, values)
-        command = [str(python), str(_WORKER), task, *map(str, files)]
+        command = [str(python), "-I", str(_WORKER), task, *map(str, files)]
         subprocess.run(
             [*command, str(result)], check=True, env=os.environ | _ONE_THREAD
         )

@@ -63,7 +63,9 @@ class Check:
     met: bool
 
 
-def within(truth: float, below: float, above: float | None = None) -> tuple:
+def within(
+    truth: float, below: float, above: float | None = None
+) -> tuple[float, float]:
     """The bar `[truth - below, truth + above]`."""
     return truth - below, truth + (below if above is None else above)
 

@@ -14,7 +14,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import tensorflow as tf
@@ -66,7 +66,7 @@ def never_above(rows: list[Row]) -> list[Check]:
     ]
 
 
-def _none(claim: str, rows: list[Row], breaks) -> Check:
+def _none(claim: str, rows: list[Row], breaks: Callable[[Row], bool]) -> Check:
     broken = [row for row in rows if breaks(row)]
     named = "; ".join(
         f"{r.case}, {r.trained}, seed {r.seed}: {r.found.value:.3f}"

@@ -468,8 +468,8 @@ def test_exported_splits_come_back(table, out, tmp_path, hashed):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "found none"),
-        ("subject_id,set\na,train\n", "expected the columns"),
+        ("", "is empty or no CSV"),
+        ("subject_id,set\na,train\n", "has no column 'split'"),
         ("subject_id,split\na,tune\n", "row 2: split is 'tune'"),
         ("subject_id,split\na,train\na,test\n", "row 3: the subject is in"),
         ("subject_id,split\n,test\n", "row 2: subject_id is empty"),

@@ -13,7 +13,12 @@ from sklearn.metrics import mutual_info_score
 # The repository's own benchmarks/, not a package of that name elsewhere.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import mi_gaussian, mi_samplers, mutual_information
+from benchmarks import (
+    mi_gaussian,
+    mi_peer,
+    mi_samplers,
+    mutual_information,
+)
 from benchmarks.mi_rows import Row, within
 from benchmarks.mi_samplers import BENCHMARK_MI, Statuses
 from benchmarks.mi_training import Scorer, held_out
@@ -207,3 +212,17 @@ def test_a_value_above_the_truth_is_found(row, broken):
 def test_a_bar_is_met_up_to_its_ends():
     assert _row("nwj", 1.1).met
     assert not _row("nwj", 1.1001).met
+
+
+def test_a_folder_of_something_else_is_never_made_the_peers(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(SystemExit, match="name another folder"):
+        mi_peer.environment(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_item_7_alone_has_no_rows_and_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mutual_information", "--items", "7"])
+    with pytest.raises(SystemExit, match="2"):
+        mutual_information.main()
+    assert "name some of 2 to 6" in capsys.readouterr().err

@@ -13,6 +13,32 @@ from kerasmi.optimizers import learning_rates
 from kerasmi.reporter import Reporter
 
 
+class AnnealTemperature(keras.callbacks.Callback):
+    """Leads the region rule from one softness to another, step by step.
+
+    The temperature of `logsumexp` changes by a constant factor each step, from
+    the model's own to `final`: far below the differences of scores it is
+    Eq. 5's `max`. The weights of an epoch are saved with its temperature.
+
+    Args:
+        final: temperature at the last step, in nats.
+        total_steps: steps of the whole training, at least 1.
+    """
+
+    def __init__(self, final: float, total_steps: int) -> None:
+        super().__init__()
+        self.final = final
+        self.total_steps = total_steps
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Sets the temperature of the step, by the updates made so far."""
+        done = int(self.model.optimizer.iterations.numpy())
+        share = min(1.0, done / max(1, self.total_steps - 1))
+        start = self.model.temperature
+        temperature = start * (self.final / start) ** share
+        self.model.region_temperature.assign(temperature)
+
+
 class Progress(keras.callbacks.Callback):
     """Tells a `Reporter` about steps and epochs, and measures throughput.
 

@@ -93,8 +93,16 @@ def _callbacks(
     reporter: Reporter,
     steps: int,
 ) -> list[keras.callbacks.Callback]:
-    _, settings = build.stage(recipe)
+    objective, settings = build.stage(recipe)
+    annealing = []
+    if objective.final_temperature is not None:
+        annealing.append(
+            callbacks.AnnealTemperature(
+                objective.final_temperature, steps * settings.epochs
+            )
+        )
     return [
+        *annealing,
         callbacks.Progress(
             reporter, settings.epochs, steps, settings.batch_size, SHOWN
         ),

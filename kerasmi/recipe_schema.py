@@ -205,6 +205,13 @@ class Objective(Section):
         when={"region": ("logsumexp",)},
         gt=0,
     )
+    final_temperature: float | None = field(
+        None,
+        "Temperature at the last step of pretraining, approached by a constant"
+        " factor a step: from `logsumexp` towards `max`; null: it stays.",
+        when={"region": ("logsumexp",)},
+        gt=0,
+    )
     direction: Literal["image_to_text", "text_to_image", "symmetric"] = field(
         "image_to_text",
         "Which side is told apart from its negatives.",

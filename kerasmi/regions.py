@@ -10,7 +10,7 @@ REGION_RULES = ("max", "matched", "logsumexp", "mean")
 def reduce_regions(
     scores: Tensor,
     rule: str = "max",
-    temperature: float = 1.0,
+    temperature: float | Tensor = 1.0,
     texts_per_image: int = 1,
 ) -> Tensor:
     """Scores of (image, region, text) to scores of (image, text), Eq. 5.
@@ -28,7 +28,8 @@ def reduce_regions(
     Args:
         scores: `(B, N, C)` float, of image `i`, region `n`, text `c`.
         rule: One of `REGION_RULES`.
-        temperature: Of `logsumexp`, in the unit of the scores.
+        temperature: Of `logsumexp`, in the unit of the scores; a scalar
+            tensor where it changes in training.
         texts_per_image: `K`, with `C = B * K`. Read by `matched` alone: text
             `k` of image `i` selects the region for text `k` of all others.
 
@@ -54,7 +55,7 @@ def reduce_regions(
 def region_weights(
     scores: Tensor,
     rule: str = "max",
-    temperature: float = 1.0,
+    temperature: float | Tensor = 1.0,
     texts_per_image: int = 1,
 ) -> Tensor:
     """How much each region counts in `reduce_regions`, for maps and entropy.
@@ -101,13 +102,13 @@ def _matched_one_hot(scores: Tensor, texts_per_image: int) -> Tensor:
     return ops.reshape(ops.broadcast_to(chosen, (B, N, B, K)), (B, N, B * K))
 
 
-def _check(scores: Tensor, rule: str, temperature: float) -> None:
+def _check(scores: Tensor, rule: str, temperature: float | Tensor) -> None:
     if rule not in REGION_RULES:
         raise ValueError(
             f"Expected `rule` to be one of {REGION_RULES}. "
             f"Received: rule={rule!r}"
         )
-    if temperature <= 0:
+    if isinstance(temperature, float | int) and temperature <= 0:
         raise ValueError(
             "Expected `temperature` to be positive. "
             f"Received: temperature={temperature}"

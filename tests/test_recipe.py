@@ -201,6 +201,10 @@ def test_a_wrong_value_names_file_and_key(error, text, line):
     [
         ("objective: {scope: global, region: max}", "objective.region"),
         ("objective: {region: max, temperature: 2}", "objective.temperature"),
+        (
+            "objective: {region: max, final_temperature: 2}",
+            "objective.final_temperature",
+        ),
         ("objective: {bound: cpc, momentum: 0.9}", "objective.momentum"),
         ("objective: {direction: symmetric}", "objective.direction"),
         ("objective: {clip: 3}", "objective.clip"),

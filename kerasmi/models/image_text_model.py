@@ -28,7 +28,8 @@ class ImageTextModel(keras.Model):
             `"max"` (Eq. 5), `"logsumexp"`, `"mean"` or `"matched"`; see
             `kerasmi.regions.reduce_regions`.
         temperature: of `"logsumexp"`, in units of scores; towards 0 it is
-            `"max"`.
+            `"max"`. Kept in the weight `region_temperature`, which
+            `kerasmi.callbacks.AnnealTemperature` lowers in training.
         name: name of the model.
 
     Call arguments:
@@ -69,6 +70,16 @@ class ImageTextModel(keras.Model):
         self.critic = critic
         self.region = region
         self.temperature = temperature
+        self.region_temperature = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(temperature),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            # set between steps, alike on every replica
+            aggregation="only_first_replica",
+            name="region_temperature",
+        )
         if not critic.built:
             image_shape = (None, *image_encoder.output_shape[1:])
             critic.build(image_shape, (None, text_encoder.dim))
@@ -121,7 +132,7 @@ class ImageTextModel(keras.Model):
         return regions.reduce_regions(
             self.region_scores(image_features, text_features, training),
             rule,
-            self.temperature,
+            self._temperature,
         )
 
     def region_scores(
@@ -163,9 +174,13 @@ class ImageTextModel(keras.Model):
         """Pairs `(B, C)`, scores `(B, C)` and region weights `(B, N, C)`."""
         pairs, scores = self.score_pairs(inputs, training)
         texts_per_image = inputs["token_ids"].shape[1]
-        rule = (self.region, self.temperature, texts_per_image)
+        rule = (self.region, self._temperature, texts_per_image)
         weights = regions.region_weights(ops.stop_gradient(scores), *rule)
         return pairs, regions.reduce_regions(scores, *rule), weights
+
+    @property
+    def _temperature(self) -> Tensor:
+        return ops.convert_to_tensor(self.region_temperature)
 
     # === Training ===
 
@@ -273,7 +288,9 @@ class ImageTextModel(keras.Model):
         return cls(**config)
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Optimizer and loss, for `.keras` files."""
+        """Optimizer and loss, for `.keras` files; none before `compile`."""
+        if not self.compiled:
+            return {}
         serialize = keras.saving.serialize_keras_object
         return {
             "optimizer": serialize(self.optimizer),

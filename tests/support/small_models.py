@@ -20,7 +20,14 @@ def image_encoder(level="local"):
     return ImageEncoder(lower, upper, level)
 
 
-def model(scope="local", region="max", seed=0, dropout=0.0, **critic):
+def model(
+    scope="local",
+    region="max",
+    temperature=1.0,
+    seed=0,
+    dropout=0.0,
+    **critic,
+):
     keras.utils.set_random_seed(seed)
     critic = {"hidden_dims": (8, 4), **critic}
     return ImageTextModel(
@@ -34,6 +41,7 @@ def model(scope="local", region="max", seed=0, dropout=0.0, **critic):
         ),
         ConcatCritic(**critic),
         region=region,
+        temperature=temperature,
     )
 
 

@@ -138,7 +138,7 @@ def _graph(bound: Callable) -> Callable:
 
     # One graph for all sizes of batches.
     square = tf.TensorSpec((None, None), tf.float64)
-    return tf.function(of_square, input_signature=[square])
+    return tf.function(of_square, input_signature=[square], autograph=False)
 
 
 def _effective_share(quick: bool) -> Check:

@@ -119,7 +119,8 @@ def _step(scorer: Scorer, bound: str, budget: Budget) -> Callable:
     optimizer = keras.optimizers.Adam(schedule)
     labels = label_pairs(np.arange(budget.batch))
 
-    @tf.function
+    # Nothing here branches on a tensor, so there is nothing to convert.
+    @tf.function(autograph=False)
     def step(regions: tf.Tensor, texts: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             scores = scorer(regions, texts)
@@ -156,7 +157,8 @@ def held_out(scorer: Scorer, regions: np.ndarray, texts: np.ndarray) -> HeldOut:
     ids, columns = np.arange(len(regions)), tf.constant(texts)
     is_selected = scorer.rule == "matched"
     # The selection needs each image's own text, so all rows at once.
-    of_rows = tf.function(scorer.critic if is_selected else scorer)
+    function = scorer.critic if is_selected else scorer
+    of_rows = tf.function(function, autograph=False)
     blocks = (
         of_rows(tf.constant(regions[first : first + ROWS]), columns).numpy()
         for first in range(0, len(regions), ROWS)

@@ -24,12 +24,12 @@ class ReadOut:
         n_positives: matched pairs read (InfoNCE: anchors, over all rounds).
         n_negatives: usable negatives (InfoNCE: mean number per anchor).
         effective_negatives: effective sample size of `exp(score)` over them.
-        expected_effective: `n_negatives / E_p[w]`, `w = exp(score)` over its
-            mean over the negatives, which is the effective share at the
-            optimum, where `E_q[w^2] = E_p[w]`: e^-2I of Gaussians, 1/K of K
-            equal classes, never above `exp(-value)`. The matched pairs see the
-            tail that the negatives never drew. InfoNCE: `n_negatives *
-            exp(-value)`.
+        expected_effective: `n_negatives * exp(-2 value)`, for the share at the
+            optimum is e^-2I of Gaussians; what the sample's own effective size
+            cannot see is the tail that was never drawn. With N pairs and their
+            N^2 negatives it falls below 10 at `log N - 1.15`: no lower bound
+            that holds with confidence exceeds about log N (McAllester and
+            Stratos, 2020). InfoNCE: `n_negatives * exp(-value)`.
         reliable: False when either is below 10 (InfoNCE: the latter; its value
             is then held down by the number of candidates).
         lower_bound: whether the expected value is at most the information.
@@ -112,24 +112,7 @@ def pooled(
         pairs.n_positives,
         rest.count,
         rest.effective,
-        rest.count * effective_share(matched, rest.log_mean),
     )
-
-
-def effective_share(matched: np.ndarray, log_mean: float) -> float:
-    """The share of negatives that are effective at the optimum: `1 / E_p[w]`.
-
-    Args:
-        matched: `(I,)` scores of matched pairs.
-        log_mean: `log E_q[exp score]`, of the negatives.
-
-    Returns:
-        At most 1; by Jensen's inequality at most `exp(-value)` of
-        Donsker-Varadhan.
-    """
-    peak = float(matched.max())
-    log_mean_weight = peak + np.log(np.mean(np.exp(matched - peak))) - log_mean
-    return math.exp(-max(log_mean_weight, 0.0))
 
 
 def partition(pairs: HeldOut, rescale: Callable) -> Partition:
@@ -222,7 +205,6 @@ def blocked(
         int(used.sum()),
         round(float(sizes[used].mean() - 1)),
         float(effective[used].mean()),
-        round(float(sizes[used].mean() - 1)) * math.exp(-max(value, 0.0)),
     )
 
 
@@ -303,10 +285,11 @@ def _judge(
     n_positives: int,
     n_negatives: int,
     effective: float,
-    expected: float,
 ) -> ReadOut:
     """Adds the flags: is it a bound, and does it rest on enough negatives?"""
     of_infonce = name.startswith("infonce")
+    exponent = 1 if of_infonce else 2
+    expected = n_negatives * math.exp(-exponent * max(value, 0.0))
     enough = expected >= ENOUGH_NEGATIVES
     if not of_infonce:
         enough = enough and effective >= ENOUGH_NEGATIVES

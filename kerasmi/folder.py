@@ -1,5 +1,6 @@
 """A folder that one process at a time works in: a run's or a grid's."""
 
+import abc
 import contextlib
 import fcntl
 import os
@@ -13,7 +14,7 @@ DONE = "done.json"
 LOCK = ".lock"
 
 
-class Folder:
+class Folder(abc.ABC):
     """A folder with a lock; `close` lets another process take it.
 
     Attributes:
@@ -80,11 +81,13 @@ class Folder:
             self.discard()
             raise
 
+    @abc.abstractmethod
     def _check(self, resume: bool) -> None:
-        raise NotImplementedError
+        """Raises `RunError` where the folder must not be taken."""
 
+    @abc.abstractmethod
     def _record_start(self) -> None:
-        raise NotImplementedError
+        """Writes what says that the folder is in use, and since when."""
 
     def _make_folder(self) -> None:
         missing = [

@@ -1,5 +1,6 @@
 """Keras losses: minus a bound, from pair labels and critic scores."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from kerasmi.types import Tensor
 _serializable = keras.saving.register_keras_serializable(package="kerasmi")
 
 
-class BoundLoss(keras.losses.Loss):
+class BoundLoss(keras.losses.Loss, abc.ABC):
     """Minus a bound of the whole batch: one scalar, not one per image.
 
     Called with `(pairs, scores)`, both `(B, C)`: the labels of
@@ -38,6 +39,7 @@ class BoundLoss(keras.losses.Loss):
             )
         return super().__call__(y_true, y_pred)
 
+    @abc.abstractmethod
     def bound(self, pairs: Tensor, scores: Tensor) -> Tensor:
         """The value to report.
 
@@ -48,7 +50,6 @@ class BoundLoss(keras.losses.Loss):
         Returns:
             Scalar float32, in nats; NaN for a batch without negatives.
         """
-        raise NotImplementedError
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Minus the bound, scalar float32."""

@@ -1,5 +1,6 @@
 """The bytes of image files: on disk, or in a zip or tar archive."""
 
+import abc
 import contextlib
 import hashlib
 import json
@@ -109,7 +110,7 @@ class Contents:
         return _Unpacked(file, self._scratch / name, self._limit)
 
 
-class _Archive:
+class _Archive(abc.ABC):
     """Members by name; a leading `./` does not count."""
 
     def __init__(self, file: Path):
@@ -123,9 +124,9 @@ class _Archive:
         """Closes the archive."""
         self._opened.close()
 
+    @abc.abstractmethod
     def _list(self, opened: contextlib.ExitStack) -> None:
         """Takes all members in; what stays open is left to `opened`."""
-        raise NotImplementedError
 
     def add(self, name: str, size: int) -> str:
         """Takes a member in, or raises where its path leads out."""
@@ -141,9 +142,9 @@ class _Archive:
         except KeyError:
             raise ImageRefused("the archive has no such file") from None
 
+    @abc.abstractmethod
     def open(self, name: str) -> IO[bytes]:
         """Opens a member."""
-        raise NotImplementedError
 
 
 class _Zip(_Archive):

@@ -247,17 +247,33 @@ def test_5_infonce_saturates_in_the_margin_over_its_rivals():
     assert _value(bounds.infonce, f, labels) == pytest.approx(expected)
 
 
+def _smile(scores, labels, clip):
+    return float(bounds.smile(scores, labels == 1, labels == 0, clip=clip))
+
+
 def test_6_smile_with_a_wide_clip_has_the_value_of_donsker_varadhan():
     for scores, labels in _cases(20):
-        limits = [0.5, 2.0, float(np.abs(scores).max()) * 1.01]
-        values = [
-            float(bounds.smile(scores, labels == 1, labels == 0, clip=clip))
-            for clip in limits
-        ]
+        dv = _value(bounds.donsker_varadhan, scores, labels)
+        widest = float(np.abs(scores).max()) * 1.01
+        for clip in (widest, 2 * widest):
+            _assert_close(_smile(scores, labels, clip), dv, scores)
+        for clip in (0.5, 2.0):
+            expected = reference_smile(scores.astype("float64"), labels, clip)
+            _assert_close(_smile(scores, labels, clip), expected, scores)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_6_smile_goes_from_the_mean_score_to_donsker_varadhan_one_way(sign):
+    for scores, labels in _cases(20):
+        scores = sign * np.abs(scores)  # of one sign: the clip moves one way
+        clips = np.geomspace(1e-4, 1.0, 9) * np.abs(scores).max()
+        values = [_smile(scores, labels, float(clip)) for clip in clips]
+        slack = 1e-6 * np.abs(scores).max()
+        assert (-sign * np.diff(values) >= -slack).all()
+        mean = scores[labels == 1].mean()
+        assert abs(values[0] - mean) <= clips[0] + slack
         dv = _value(bounds.donsker_varadhan, scores, labels)
         _assert_close(values[-1], dv, scores)
-        expected = reference_smile(scores.astype("float64"), labels, 0.5)
-        _assert_close(values[0], expected, scores)
 
 
 def test_6_smile_has_the_gradient_of_jensen_shannon():
@@ -293,9 +309,9 @@ def test_7_transposing_swaps_the_directions_of_infonce():
 
 @pytest.mark.parametrize("bound", BOUNDS, **named)
 def test_8_ignored_pairs_influence_neither_value_nor_gradient(bound):
-    for scores, labels in _cases(10):
-        if not (labels == -1).any():
-            continue
+    with_ignored = [case for case in _cases(10) if (case[1] == -1).any()]
+    assert len(with_ignored) > 3
+    for scores, labels in with_ignored:
         scores = scores.clip(-60, 60)
         value = _value(bound, scores, labels)
         gradient = _gradient(bound, scores, labels)
@@ -330,7 +346,14 @@ def test_9_an_anchor_without_negatives_is_left_out_and_counted():
     scores = rng.standard_normal((3, 3)).astype("float32")
     labels = np.array([[1, -1, -1], [0, 1, -1], [-1, 0, 1]])
     masks = labels == 1, labels == 0
-    assert int(bounds.anchors_without_negatives(*masks)) == 1
+    # by rows the first image has none; by columns the last text
+    counted = {"image_to_text": 1, "text_to_image": 1, "symmetric": 2}
+    for direction, expected in counted.items():
+        found = bounds.anchors_without_negatives(*masks, direction)
+        assert int(found) == expected
+    columns = _value(bounds.infonce_text_to_image, scores[:, :2], labels[:, :2])
+    whole = _value(bounds.infonce_text_to_image, scores, labels)
+    assert whole == pytest.approx(columns)
     rest = _value(bounds.infonce, scores[1:], labels[1:])
     assert _value(bounds.infonce, scores, labels) == pytest.approx(rest)
     gradient = _gradient(bounds.infonce, scores, labels)

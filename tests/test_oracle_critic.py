@@ -88,6 +88,46 @@ def test_true_gaussian_critic(information, bound, expected, tolerance):
     assert value == pytest.approx(expected, abs=tolerance)
 
 
+def _smile_1(scores, positives, negatives):
+    return bounds.smile(scores, positives, negatives, clip=1.0)
+
+
+# The rest of table 3.5a, row by row: truth, batch, and what bounds read there.
+TABLE = {
+    (0.5, 64): (0.494, 0.508, 0.508, 0.508, 0.582),
+    (1, 64): (0.958, 1.001, 1.000, 1.003, 1.184),
+    (1, 256): (0.984, 0.995, 0.995, 0.997, 1.177),
+    (2, 64): (1.807, 2.006, 2.001, 2.028, 2.365),
+    (2, 256): (1.932, 1.996, 1.996, 2.024, 2.369),
+    (3, 64): (2.513, 3.022, 3.008, 3.104, 3.532),
+    (4, 64): (3.071, 4.073, 4.018, 4.286, 4.668),
+    (4, 256): (3.546, None, None, 4.262, 4.659),
+    (6, 64): (3.735, 6.16, None, 6.712, 6.823),
+    (10, 64): (4.124, None, None, 12.04, 10.99),
+    (10, 256): (5.436, None, None, 12.01, 11.01),
+}  # None: a standard deviation above one nat, no bar
+COLUMNS = (
+    bounds.infonce,
+    bounds.donsker_varadhan,
+    _shifted_nwj,
+    bounds.smile,
+    _smile_1,
+)
+
+
+@pytest.mark.parametrize(("information", "size"), TABLE)
+def test_every_row_of_the_published_table(information, size):
+    number = 200 if size == 64 else 25
+    batches = _gaussian_batches(information, size, number)
+    for bound, expected in zip(COLUMNS, TABLE[information, size], strict=True):
+        if expected is None:
+            continue
+        values = [float(_graph(bound)(tf.constant(f))) for f in batches]
+        # both means are of a sample: four standard errors of their difference
+        error = np.std(values) * math.sqrt(1 / number + 1 / min(number, 150))
+        assert np.mean(values) == pytest.approx(expected, abs=4 * error + 5e-4)
+
+
 def test_infonce_stays_below_its_ceiling_at_ten_nats():
     assert _mean(bounds.infonce, _gaussian_batches(10)) < math.log(64)
 
@@ -116,6 +156,18 @@ def test_true_channel_critic():
     batches = [_channel_scores(1, rng) for _ in range(400)]
     assert 0.94 <= _mean(bounds.donsker_varadhan, batches) <= 0.96
     assert _mean(bounds.infonce, batches) == pytest.approx(0.92, abs=0.03)
+
+
+def test_true_channel_critic_of_ten_statuses():
+    rng = np.random.default_rng(5)
+    batches = [
+        _channel_scores(1, rng, statuses=10, flip=0.2) for _ in range(200)
+    ]
+    truth = math.log(10) + 0.8 * math.log(0.8) + 0.2 * math.log(0.2 / 9)
+    assert truth == pytest.approx(1.363, abs=1e-3)
+    assert _mean(bounds.infonce, batches) == pytest.approx(1.316, abs=0.03)
+    for bound in (bounds.donsker_varadhan, _shifted_nwj):
+        assert _mean(bound, batches) == pytest.approx(1.362, abs=0.03)
 
 
 def test_true_channel_critic_of_four_statuses_at_once():

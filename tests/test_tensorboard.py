@@ -14,6 +14,7 @@ from small_models import batch, model
 
 from kerasmi import callbacks, optimizers
 from kerasmi.evaluation import figures
+from kerasmi.reporter import Reporter
 
 
 def train(folder):
@@ -34,6 +35,7 @@ def train(folder):
         verbose=0,
         shuffle=False,
         callbacks=[
+            callbacks.Progress(Reporter(), 2, 2, 4, {}),
             callbacks.TensorBoard(str(folder)),
             callbacks.Pictures(folder / "pictures", "sentences", draw),
         ],
@@ -90,6 +92,14 @@ def tags(board, plugin, run, wanted):
     return pytest.fail(f"no {wanted} of {run} within two minutes: {found}")
 
 
+def values(board, tag):
+    """The values of a training scalar, one for each of the two epochs."""
+    answer = get(board, "plugin/scalars/scalars", run="train", tag=tag)
+    points = json.loads(answer)
+    assert [step for _, step, _ in points] == [0, 1]
+    return [value for _, _, value in points]
+
+
 def test_scalars_are_served_over_http(board):
     last = "epoch_learning_rate/bert_adam_w"
     names = tags(board, "scalars", "train", last)
@@ -101,22 +111,21 @@ def test_scalars_are_served_over_http(board):
         "effective_negatives",
         "region_entropy",
         "gradient_norm",
+        "images_per_second",
         "learning_rate/adam",
         "learning_rate/bert_adam_w",
     ):
         assert f"epoch_{name}" in names
-    points = json.loads(
-        get(
-            board,
-            "plugin/scalars/scalars",
-            run="train",
-            tag="epoch_learning_rate/adam",
-        )
-    )
-    assert [(step, pytest.approx(value)) for _, step, value in points] == [
-        (0, 1e-3),
-        (1, 1e-3),
-    ]
+    rates = {"adam": 1e-3, "bert_adam_w": 1e-4}
+    for name, rate in rates.items():
+        found = values(board, f"epoch_learning_rate/{name}")
+        assert found == pytest.approx([rate, rate])
+    for name in ("images_per_second", "gradient_norm", "effective_negatives"):
+        assert all(value > 0 for value in values(board, f"epoch_{name}"))
+    # nats, from one region (0) to all sixteen alike
+    entropy = values(board, "epoch_region_entropy")
+    assert all(0 <= value <= np.log(16) + 1e-6 for value in entropy)
+    assert values(board, "epoch_ceiling") == pytest.approx([np.log(7)] * 2)
     tags(board, "scalars", "validation", "epoch_mutual_information")
 
 

@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,10 +10,14 @@ from kerasmi import distribute
 from kerasmi.errors import RunError
 
 STEPS = 5
+# Of a batch, four images go to each device: 0 is the study of two images of
+# the first and of one of the second, 1 of one image of either.
+STUDIES = np.array([0, 0, 1, 2, 0, 1, 3, 4])
 
 
 def batches(texts):
-    inputs = batch(8 * STEPS, texts, studies=np.arange(8 * STEPS) // 2 * 10)
+    studies = (STUDIES + 10 * np.arange(STEPS)[:, None]).ravel()
+    inputs = batch(8 * STEPS, texts, studies=studies)
     data = tf.data.Dataset.from_tensor_slices(inputs)
     return data.batch(8, drop_remainder=True)
 
@@ -25,8 +31,6 @@ def trained(loss, scope, texts, scope_of, region="logsumexp"):
 
 
 def both(two_devices, loss, scope, texts, **settings):
-    import contextlib
-
     one = trained(loss, scope, texts, contextlib.nullcontext, **settings)
     two = trained(loss, scope, texts, two_devices.scope, **settings)
     return one, two
@@ -48,6 +52,10 @@ def test_two_devices_take_the_same_steps_as_one(
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
     for name in ("loss", "mutual_information", "ceiling", "gradient_norm"):
         np.testing.assert_allclose(logs[name], logs_of_two[name], rtol=1e-4)
+    # 1 own text and those of the images of other studies, on either device
+    others = (STUDIES[:, None] != STUDIES).sum(axis=1)
+    ceiling = np.log1p(texts * others).mean()
+    np.testing.assert_allclose(logs_of_two["ceiling"], ceiling, rtol=1e-5)
     if loss == "mine":
         np.testing.assert_allclose(
             one.objective.log_average.numpy(),
@@ -56,8 +64,9 @@ def test_two_devices_take_the_same_steps_as_one(
         )
 
 
-def test_the_matched_region_is_found_across_devices(two_devices):
-    (one, _), (two, _) = both(two_devices, "mine", "local", 2, region="matched")
+@pytest.mark.parametrize("region", ["matched", "max"])
+def test_one_region_is_found_across_devices(two_devices, region):
+    (one, _), (two, _) = both(two_devices, "mine", "local", 2, region=region)
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
@@ -108,8 +117,6 @@ def test_clipping_on_several_devices_is_refused(two_devices):
 
 
 def test_a_classifier_trains_the_same_on_two_devices(two_devices):
-    import contextlib
-
     from kerasmi.models.image_classifier import ImageClassifier
 
     images = np.random.default_rng(0).random((16, 16, 16, 1), np.float32)

@@ -49,13 +49,13 @@ def release(tmp_path_factory):
     return write_all(tmp_path_factory.mktemp("physionet"))
 
 
-def source(root, **options):
+def source(root, images=None, **options):
     given = {
         "reports": root / "mimic-cxr-reports.zip",
         "severity": root / "severity",
         **options,
     }
-    return MimicCXR(root / "jpg", **given)
+    return MimicCXR(images or root / "jpg", **given)
 
 
 def read(found):
@@ -163,6 +163,32 @@ def test_dicom_and_jpg_trees_and_plain_tables_read_the_same(release, tmp_path):
     assert told(other) == told(items)
     assert audit.counts["image files .dcm"] == len(items)
     assert not any("histogram-equalised" in note for note in audit.notes)
+
+
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize(
+    ("suffix", "version"),
+    [(".jpg", "2.0.0"), (".jpg", "2.1.0"), (".dcm.gz", "2.1.0")],
+)
+def test_either_release_reads_the_same_packed_or_not(
+    release, tmp_path, suffix, version, gz
+):
+    items, _ = read(source(release))
+    root = tmp_path / "mimic"
+    write_images(root, suffix=suffix)
+    write_tables(root, gz=gz)
+    for file in root.glob("mimic-cxr-2.0.0-*"):
+        file.rename(root / file.name.replace("2.0.0", version))
+    write_severity(tmp_path / "severity", gz=gz)
+    found = source(
+        root,
+        images=root,
+        reports=release / "mimic-cxr-reports.zip",
+        severity=tmp_path / "severity",
+    )
+    other, audit = read(found)
+    assert told(other) == told(items)
+    assert audit.counts[f"image files {suffix}"] == len(items)
 
 
 def test_where_files_lie_is_no_option(release, tmp_path):
@@ -434,7 +460,7 @@ def test_labels_are_read_by_name_and_by_labeller(tmp_path):
     none = source(root, labeller="none", severity=None, split="official")
     assert none.label_names == ()
     assert read(none)[0][image].labels == {}
-    with pytest.raises(DataError, match="labels of negbio, but labeller"):
+    with pytest.raises(DataError, match="labels of negbio, but --labeller"):
         source(root, labels=negbio)
 
 
@@ -527,7 +553,7 @@ def test_the_authors_text_is_one_text(tmp_path):
     assert item.report.startswith("The kite is level. A small boat lies")
     assert item.report.endswith("boat. Look at the kite again.")
     sectioned(tmp_path / "only" / "mimic_cxr_sectioned.csv")
-    with pytest.raises(DataError, match="text='authors' needs them"):
+    with pytest.raises(DataError, match="--text authors needs them"):
         source(root, text="authors", reports=tmp_path / "only")
 
 
@@ -814,6 +840,22 @@ def test_table_1_is_the_papers():
     train = sum(counts[0] for counts in mimic_cxr_table1.TABLE1.values())
     test = sum(counts[1] for counts in mimic_cxr_table1.TABLE1.values())
     assert (train, test) == (520_779, 2_716)
+    # Positive and negative images of the authors' published test file.
+    counted = {
+        "Atelectasis": 255 + 7,
+        "Cardiomegaly": 379 + 25,
+        "Consolidation": 66 + 29,
+        "Edema": 273 + 100,
+        "Lung Opacity": 311 + 7,
+        "Pleural Effusion": 355 + 96,
+        "Pneumonia": 104 + 91,
+        "Pneumothorax": 15 + 176,
+        "Support Devices": 263 + 23,
+        EDEMA_SEVERITY: 61 + 44 + 20 + 16,
+    }
+    assert counted == {k: n for k, (_, n) in mimic_cxr_table1.TABLE1.items()}
+    # 6,424 studies with a grade, on 7,066 frontal images
+    assert mimic_cxr_table1.TABLE1[EDEMA_SEVERITY][0] == 7_066
 
 
 # --- to the end

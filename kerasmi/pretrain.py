@@ -20,9 +20,16 @@ from kerasmi.reporter import Reporter
 
 SHOWN = {
     "mutual_information": "bound",
-    "ceiling": "ceiling",
     "val_mutual_information": "validation",
 }
+WITH_CEILING = ("cpc",)  # InfoNCE cannot exceed log|C|; Eq. 3 has no ceiling
+
+
+def shown(bound: str) -> dict[str, str]:
+    """Log names shown while training, by the word to show them under."""
+    first, *rest = SHOWN.items()
+    ceiling = [("ceiling", "ceiling")] if bound in WITH_CEILING else []
+    return dict([first, *ceiling, *rest])
 
 
 def run(
@@ -104,7 +111,11 @@ def _callbacks(
     return [
         *annealing,
         callbacks.Progress(
-            reporter, settings.epochs, steps, settings.batch_size, SHOWN
+            reporter,
+            settings.epochs,
+            steps,
+            settings.batch_size,
+            shown(objective.bound),
         ),
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.CSVLogger(str(folder / "history.csv")),
@@ -142,9 +153,11 @@ def _draw(
     folder: Path,
 ) -> None:
     history = pd.read_csv(folder / "history.csv")
-    figures.save(
-        figures.training_curves(history), folder / "training_curves.png"
+    objective, _ = build.stage(recipe)
+    curves = figures.training_curves(
+        history, ceiling=objective.bound in WITH_CEILING
     )
+    figures.save(curves, folder / "training_curves.png")
     if model.image_encoder.grid != (1, 1):
         examples = Examples(recipe, dataset, model).mapped(model)
         examples.save(folder / "sentences_and_regions.npz")

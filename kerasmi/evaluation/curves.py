@@ -17,6 +17,7 @@ def training_curves(
     quantity: str = "mutual_information",
     title: str = "Mutual information while pre-training",
     size: tuple[float, float] = (6.4, 4.0),
+    ceiling: bool = True,
 ) -> Figure:
     """The bound in nats by epoch, training and validation, and its ceiling.
 
@@ -26,6 +27,7 @@ def training_curves(
         quantity: column shown.
         title: of the figure.
         size: of the figure, in inches.
+        ceiling: whether the bound has one; InfoNCE has, Donsker-Varadhan none.
 
     Returns:
         A figure. A ceiling far above the curves is named and not drawn, so
@@ -58,7 +60,8 @@ def training_curves(
             label=label,
         )
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
-    _ceiling(axes, history, [one[0] for one in drawn])
+    if ceiling:
+        _ceiling(axes, history, [one[0] for one in drawn])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="epoch", ylabel="bound (nats)", title=title)
     axes.legend(framealpha=1, edgecolor="none", loc="lower right")

@@ -1,6 +1,5 @@
 """The page of a grid: its runs beside each other."""
 
-import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -263,11 +262,13 @@ def _pictures(grid: GridFolder) -> Iterator[str]:
 def _pretraining(grid: GridFolder) -> Iterator[str]:
     """The bound of all runs; runs that share a pretraining count once."""
     found: dict[str, dict[str, pd.DataFrame]] = {}
+    ceilings: dict[str, str] = {}
     for name, run in grid.members.items():
         history = run.table("pretrain/history.csv")
         if history is not None and _BOUND in history:
             variant = found.setdefault(name.split("/")[0], {})
             variant[history.to_csv()] = history
+            ceilings[name.split("/")[0]] = _ceiling(run, history)
     if not found:
         return
     histories = {name: list(runs.values()) for name, runs in found.items()}
@@ -282,20 +283,22 @@ def _pretraining(grid: GridFolder) -> Iterator[str]:
             "variant": name,
             "runs": len(runs),
             "best bound (nats)": max(run[_BOUND].max() for run in runs),
-            "ceiling (nats)": _ceiling(runs[0]),
+            "ceiling (nats)": ceilings[name],
         }
         for name, runs in histories.items()
     ]
     yield html.table(
         pd.DataFrame(rows),
         "The best validation bound of each variant, and the ceiling log|C| of "
-        "its batches.",
+        "its batches, which InfoNCE (cpc) alone has.",
     )
 
 
-def _ceiling(history: pd.DataFrame) -> float:
+def _ceiling(run: RunFolder, history: pd.DataFrame) -> str:
     known = [n for n in ("val_ceiling", "ceiling") if n in history]
-    return float(history[known[0]].iloc[-1]) if known else math.nan
+    if not known or not report_run.has_ceiling(run):
+        return "none"
+    return f"{history[known[0]].iloc[-1]:.3f}"
 
 
 def _roc(grid: GridFolder) -> Iterator[str]:

@@ -140,11 +140,11 @@ def _wanted(values: dict[str, str]) -> dict[str, str]:
 
 
 def pretraining(run: RunFolder) -> html.Section | None:
-    """The bound with its ceiling, and what it is on held-out pairs."""
+    """The bound, InfoNCE with its ceiling, and its value on held-out pairs."""
     history = run.table("pretrain/history.csv")
     parts = []
     if history is not None and "mutual_information" in history:
-        parts.append(_bound(history))
+        parts.append(_bound(history, has_ceiling(run)))
     rows = run.table("pretrain/mutual_information.csv")
     if rows is not None:
         parts.append(_information(rows))
@@ -153,7 +153,12 @@ def pretraining(run: RunFolder) -> html.Section | None:
     return html.section("Pretraining", *parts)
 
 
-def _bound(history: pd.DataFrame) -> str:
+def has_ceiling(run: RunFolder) -> bool:
+    """Whether the run's bound cannot exceed log|C|: InfoNCE alone."""
+    return run.recipe.get("objective.bound") == "cpc"
+
+
+def _bound(history: pd.DataFrame, ceiling: bool) -> str:
     name = "val_mutual_information"
     best = ""
     if name in history:
@@ -163,11 +168,15 @@ def _bound(history: pd.DataFrame) -> str:
             f" in epoch {int(history['epoch'].iloc[at]) + 1}, whose weights"
             " are kept."
         )
+    curves = figures.training_curves(
+        history, title="", size=CURVE, ceiling=ceiling
+    )
+    also = ", and its ceiling" if ceiling else ""
     return html.figure(
-        figures.training_curves(history, title="", size=CURVE),
+        curves,
         f"Curves of the bound in nats over {len(history)} epochs, in training "
-        f"and validation, and its ceiling.{best}",
-        f"The bound that pretraining maximises, and its ceiling.{best}",
+        f"and validation{also}.{best}",
+        f"The bound that pretraining maximises{also}.{best}",
     )
 
 

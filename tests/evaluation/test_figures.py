@@ -74,6 +74,13 @@ def test_a_ceiling_far_above_is_named_and_the_curves_keep_their_height():
     assert axes.get_ylim()[1] < 2
 
 
+def test_a_bound_without_a_ceiling_is_shown_without_one():
+    shown = history(ceiling=2.0)
+    axes = figures.training_curves(shown, ceiling=False).axes[0]
+    assert 2.0 not in heights(axes)
+    assert "ceiling" not in words(axes)
+
+
 def test_epochs_are_counted_from_one():
     axes = figures.training_curves(history()).axes[0]
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3, 4]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 
 import pages
@@ -105,6 +106,25 @@ def test_a_finished_run_shows_every_section(text):
     page = Page(text)
     assert [one for one in page.ids if one in SECTIONS] == list(SECTIONS)
     assert "None." in page.text
+
+
+@pytest.mark.parametrize(("bound", "told"), [("mine", 0), ("cpc", 1)])
+def test_infonce_alone_is_shown_with_its_ceiling(run, bound, told):
+    replace(run / "recipe.yaml", "bound: mine", f"bound: {bound}")
+    text = Page(report.page(run)).text
+    caption = "The bound that pretraining maximises, and its ceiling."
+    assert text.count(caption) == told
+
+
+@pytest.mark.parametrize(("bound", "told"), [("mine", "none"), ("cpc", "4.1")])
+def test_a_grid_tells_the_ceiling_of_infonce_alone(own_grid, bound, told):
+    recipe = own_grid / "local_mine" / "seed0" / "recipe.yaml"
+    replace(recipe, "bound: mine", f"bound: {bound}")
+    text = Page(report.page(own_grid)).text
+    *_, value = re.search(r"ceiling \(nats\) (local.mine \S+ \S+ \S+)", text)[
+        1
+    ].split()
+    assert value.startswith(told)
 
 
 def test_what_was_read_is_text_and_no_markup(text):

@@ -108,19 +108,44 @@ class Acquisition:
 
 
 def ramp(distance: Array, width: float) -> Array:
-    """Returns 0 to 1 as `distance` goes from `-width/2` to `width/2`."""
+    """Returns 0 to 1 as `distance` goes from `-width/2` to `width/2`.
+
+    Args:
+        distance: (size, size) in the thorax's units, as `width`.
+        width: Of the soft edge, above 0.
+
+    Returns:
+        (size, size) in [0, 1].
+    """
     return np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
 
 
 def gaussian(x: Array, y: Array, width: float, height: float) -> Array:
-    """Returns a bell of height 1 around the origin."""
+    """Returns a bell of height 1 around the origin.
+
+    Args:
+        x, y: (size, size) distances from its centre, in the thorax's units.
+        width, height: Its standard deviations, in the same units.
+
+    Returns:
+        (size, size) in (0, 1].
+    """
     return np.exp(-0.5 * ((x / width) ** 2 + (y / height) ** 2))
 
 
 def ellipse(
     x: Array, y: Array, width: float, height: float, soft: float
 ) -> Array:
-    """Returns 1 inside an ellipse of these half axes and 0 outside."""
+    """Returns 1 inside an ellipse of these half axes and 0 outside.
+
+    Args:
+        x, y: (size, size) distances from its centre, in the thorax's units.
+        width, height: Its half axes, in the same units.
+        soft: Width of its edge, in the same units.
+
+    Returns:
+        (size, size) in [0, 1].
+    """
     radius = np.sqrt((x / width) ** 2 + (y / height) ** 2)
     return ramp((1 - radius) * min(width, height), soft)
 
@@ -128,7 +153,16 @@ def ellipse(
 def stroke(
     x: Array, y: Array, points: Array, width: float, soft: float
 ) -> Array:
-    """Returns 1 on the line through `points` (K, 2) and 0 off it."""
+    """Returns 1 on the line through `points` (K, 2) and 0 off it.
+
+    Args:
+        x, y: (size, size) coordinates, in the thorax's units.
+        points: (K, 2) x and y of its corners, in the same units.
+        width, soft: Widths of the line and of its edges, in the same units.
+
+    Returns:
+        (size, size) in [0, 1].
+    """
     nearest = np.full(x.shape, np.inf, np.float32)
     for (ax, ay), (bx, by) in itertools.pairwise(points):
         dx, dy = bx - ax, by - ay
@@ -140,7 +174,13 @@ def stroke(
 
 
 def grain(generator: np.random.Generator, cells: int, size: int) -> Array:
-    """Returns (size, size) normal noise that is smooth within `cells`."""
+    """Returns (size, size) normal noise that is smooth within `cells`.
+
+    Args:
+        generator: Of the noise.
+        cells: Cells along a side, each of one standard normal number.
+        size: Pixels along a side.
+    """
     coarse = generator.standard_normal((cells, cells), np.float32)
     if cells == size:
         return coarse
@@ -178,7 +218,10 @@ class Frame:
         self.air = self.lungs["right"] + self.lungs["left"]
 
     def outward(self, side: str) -> Array:
-        """Returns the distance from the midline towards a side."""
+        """Returns the distance from the midline towards a side, (size, size).
+
+        In the thorax's units; below 0 on the other side.
+        """
         return self.x if side == "left" else -self.x
 
     def dome(self, side: str) -> float:
@@ -187,17 +230,32 @@ class Frame:
         return self.anatomy.dome + lower + self.taken.inspiration
 
     def diaphragm(self, side: str, out: Array | float) -> Array:
-        """Returns the y of a diaphragm at the distance `out`."""
+        """Returns the y of a diaphragm at the distance `out`.
+
+        Both in the thorax's units; of the shape of `out`.
+        """
         away = out - np.float32(0.40)
         return self.dome(side) + np.where(away > 0, 1.25, 0.5) * away**2
 
     def wall(self, y: Array) -> Array:
-        """Returns how far the lungs reach outwards at the height y."""
+        """Returns how far the lungs reach outwards at the height y.
+
+        Both in the thorax's units; of the shape of `y`.
+        """
         depth = np.clip((y - self.anatomy.apex) / 0.95, 0, 1)
         return self.anatomy.width * np.sqrt(1 - (1 - depth) ** 2.6)
 
     def lung(self, side: str, out: Array, y: Array | None = None) -> Array:
-        """Returns the mask of a lung at the distances `out` and `y`."""
+        """Returns the mask of a lung at the distances `out` and `y`.
+
+        Args:
+            side: `"right"` or `"left"`.
+            out: (size, size) distance from the midline, see `outward`.
+            y: (size, size) height; None: that of the pixels.
+
+        Returns:
+            (size, size) in [0, 1].
+        """
         y = self.y if y is None else y
         depth = np.clip((y - self.anatomy.apex) / 0.6, 0, 1)
         inner = np.float32(0.125) + 0.17 * (1 - depth) ** 3
@@ -208,7 +266,15 @@ class Frame:
 
 
 def expose(attenuation: Array, taken: Acquisition) -> Array:
-    """Turns attenuations into an 8-bit picture: tone, shading and noise."""
+    """Turns attenuations into an 8-bit picture: tone, shading and noise.
+
+    Args:
+        attenuation: (size, size), 0 for air; about 1 is white.
+        taken: How the image is taken.
+
+    Returns:
+        (size, size) uint8; the same noise for the same `taken.seed`.
+    """
     size = len(attenuation)
     generator = np.random.default_rng(taken.seed)
     at = np.linspace(-1, 1, size, dtype=np.float32)
@@ -222,7 +288,7 @@ def expose(attenuation: Array, taken: Acquisition) -> Array:
 
 
 def encode(picture: Array) -> bytes:
-    """Returns the PNG bytes of an 8-bit gray picture."""
+    """Returns the PNG bytes of a gray picture, (size, size) uint8."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     return stream.getvalue()

@@ -15,7 +15,15 @@ HEART_DENSITY = 0.42  # what the heart adds where there would be lung
 
 
 def heart_mask(frame: Frame, size: float) -> Array:
-    """Returns the shadow of a heart, `size` 1 a normal one."""
+    """Returns the shadow of a heart.
+
+    Args:
+        frame: Where to draw it.
+        size: Of its axes, as a multiple of the subject's normal heart.
+
+    Returns:
+        (size, size) of the frame, in [0, 1].
+    """
     anatomy, taken = frame.anatomy, frame.taken
     size = size * anatomy.heart * taken.magnification
     x = frame.x - (anatomy.heart_x + taken.turn + 0.06 * (size - 1))
@@ -28,7 +36,11 @@ def heart_mask(frame: Frame, size: float) -> Array:
 
 
 def thorax(frame: Frame) -> Array:
-    """Returns the attenuation of a thorax without a finding."""
+    """Returns the attenuation of a thorax without a finding.
+
+    (size, size) of the frame: 0 is air, about 1 white; `expose` makes the
+    picture of it.
+    """
     x, y, anatomy = frame.x, frame.y, frame.anatomy
     out = abs(x)
     body = _body(frame, out)

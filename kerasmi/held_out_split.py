@@ -8,7 +8,7 @@ import pandas as pd
 
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.records import read
-from kerasmi.errors import DataError
+from kerasmi.errors import DataError, RunError
 from kerasmi.evaluation.held_out import HeldOut
 from kerasmi.features import Features
 
@@ -142,8 +142,17 @@ class HeldOutSplit:
 
         Raises:
             DataError: too few studies.
+            RunError: the critic has diverged, so that a score is no number.
         """
         written = self.written
+        wrong = self.scores.size - int(np.isfinite(self.scores).sum())
+        if wrong:
+            raise RunError(
+                f"{self.features.recipe.name}: the critic has diverged: "
+                f"{wrong} of {self.scores.size} scores of {self.split} images "
+                "and texts are not finite; train again with a lower "
+                "pretrain.learning_rate"
+            )
         try:
             return HeldOut(
                 self.scores[:, written["text"]],

@@ -6,7 +6,7 @@ from played_features import PlayedFeatures, cell_means, recipe, record, write
 
 from kerasmi import build
 from kerasmi.data.records import read
-from kerasmi.errors import DataError
+from kerasmi.errors import DataError, RunError
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
 
@@ -126,6 +126,13 @@ def test_one_study_is_refused_where_negatives_are_needed(tmp_path):
     alone = write(tmp_path / "one", [record("i1", "s1", "p1", (BIG,))])
     split = HeldOutSplit(PlayedFeatures(recipe()), alone, "test")
     with pytest.raises(DataError, match=r"one: test: .*at least two studies"):
+        split.held_out()
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_a_diverged_critic_is_the_fault_of_the_run(split, score):
+    split.scores[1, 2] = score
+    with pytest.raises(RunError, match=r"local_mine: .* diverged: 1 of 18 "):
         split.held_out()
 
 

@@ -677,17 +677,19 @@ import own_tables
 from kerasmi.data.importing import import_items
 from kerasmi.data.sources.table import Table
 
-own_tables.picture("one.png", 0)
-peaks = []
+own_tables.picture("one.png", 0, (128, 128))  # noise: nothing packs it
+peaks, written = [], []
 for images in {sizes}:
     made = own_tables.rows(images)
     for row in made:
         row.update(image_id=row["image"], image="one.png")
     folder, columns = Path(str(images)), (*own_tables.COLUMNS, "image_id")
     table = own_tables.write_table(folder, 0, columns, made, pictures=False)
-    import_items(Table(table, images="."), folder / "out", image_size=8)
-    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-print(json.dumps(peaks))
+    import_items(Table(table, images="."), folder / "out", image_size=128)
+    peaks.append(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    shards = folder.glob("out/*.tfrecord")
+    written.append(sum(shard.stat().st_size for shard in shards))
+print(json.dumps([peaks, written]))
 """
 
 
@@ -701,7 +703,11 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
         text=True,
         check=True,
     )
-    few, many = json.loads(answer.stdout.splitlines()[-1])
+    peaks, written = json.loads(answer.stdout.splitlines()[-1])
+    (few, many), more = peaks, written[1] - written[0]
+    assert more > 60e6
+    # were a half of the records kept, a half of their bytes would be seen
+    assert many - few < more / 2
     assert many < 1.2 * few
 
 

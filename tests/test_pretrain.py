@@ -1,5 +1,7 @@
 """What is shown of a pretraining while it runs."""
 
+from typing import get_args
+
 import pytest
 
 from kerasmi import pretrain

@@ -10,9 +10,7 @@ from fuzz_packings import in_safetensors, in_zip
 from fuzz_reader import Case, Reader
 
 from kerasmi.checkpoints import bert_tensors, reference, sources, vocabulary
-from kerasmi.checkpoints.bert import read
 from kerasmi.checkpoints.bert_config import Config, check_vocabulary
-from kerasmi.errors import CheckpointError
 
 SETTINGS = bert_files.config()
 

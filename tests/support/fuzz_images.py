@@ -139,7 +139,8 @@ def main(count):
     for reader in DECODED:
         with tempfile.TemporaryDirectory() as folder:
             fates = fuzz(reader, Path(folder), count)
-        assert fates["accepted"] and fates["refused"], fates
+        assert fates["accepted"], fates
+        assert fates["refused"], fates
         print(reader.name, dict(fates), flush=True)
     print(f"{len(DECODED)} kinds of {count} files each")
 

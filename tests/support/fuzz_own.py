@@ -5,10 +5,9 @@ import math
 
 import numpy as np
 import tensorflow as tf
-
 from fuzz_reader import Case, Reader
 
-from kerasmi import experiment, model_card, recipe, runs
+from kerasmi import recipe, runs
 from kerasmi.data import dataset, records
 from kerasmi.data.register import Register
 from kerasmi.data.schema import SPLITS, Record

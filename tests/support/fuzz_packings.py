@@ -53,7 +53,9 @@ def in_tar(mode):
             for name, data in _members(members, numbers):
                 info = tarfile.TarInfo(name)
                 if numbers.random() < 0.05:
-                    info.type = numbers.choice((tarfile.SYMTYPE, tarfile.LNKTYPE))
+                    info.type = numbers.choice(
+                        (tarfile.SYMTYPE, tarfile.LNKTYPE)
+                    )
                     info.linkname = "../../etc/passwd"
                     data = b""
                 info.size = len(data)
@@ -68,16 +70,17 @@ def _members(members, numbers):
     name, data = members[place]
     way = numbers.randrange(6)
     if way == 0:
-        return members[:place] + members[place + 1 :] or members
+        return [*members[:place], *members[place + 1 :]] or members
     if way == 1:
         return [*members, (numbers.choice(_NAMES) or f"{name}.xml", data)]
     if way == 2:
-        return members[:place] + [
+        return [
+            *members[:place],
             (numbers.choice(_NAMES) or "x", data),
             *members[place + 1 :],
         ]
     changed = (name, broken(data, numbers))
-    return members[:place] + [changed, *members[place + 1 :]]
+    return [*members[:place], changed, *members[place + 1 :]]
 
 
 def in_png(content, numbers):

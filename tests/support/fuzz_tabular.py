@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 from collections import Counter
-from pathlib import Path
 
 import chexpert_files
 import mimic_files
@@ -48,7 +47,7 @@ class Account(Audit):
     def check(self, *names):
         for _, key, origin, reason in self.rows:
             assert reason.strip()
-            assert len(reason.splitlines()) == 1, f"several lines: {reason!r}"
+            _one_line(reason)
             assert any(n in origin for n in names), f"unnamed: {key}, {origin}"
 
 
@@ -81,13 +80,19 @@ def planned(source, folder):
     return chunks, refused, plan.audit
 
 
+def _one_line(reason):
+    assert len(reason.splitlines()) == 1, f"several lines: {reason!r}"
+
+
 def check_planned(file):
     def check(found, content):
-        chunks, refused, audit = found
+        chunks, refused, _ = found
         for _, _, origin, reason in refused:
             assert file in origin, f"unnamed: {origin}"
             assert len(reason.splitlines()) == 1, f"several lines: {reason!r}"
-        items = [(chunk.split, item) for chunk in chunks for item in chunk.items]
+        items = [
+            (chunk.split, item) for chunk in chunks for item in chunk.items
+        ]
         names = [item.image_id for _, item in items]
         assert len(set(names)) == len(names)
         splits = {}
@@ -223,7 +228,9 @@ def mimic(name, file, read_file, check, packings=(), gz=False):
 
 
 def check_metadata(frame, audit, content):
-    twice = sum(n for step, n in audit.counts.items() if "written twice" in step)
+    twice = sum(
+        n for step, n in audit.counts.items() if "written twice" in step
+    )
     assert audit.counts["images in the metadata"] == records(content)
     assert len(frame) + audit.refused + twice == records(content)
     assert frame["image_id"].is_unique
@@ -241,7 +248,9 @@ def check_split(split_of, audit, content):
 def check_labels(frame, audit, content):
     assert frame.index.is_unique
     assert frame.isin([-2, -1, 0, 1]).all(axis=None)
-    twice = sum(n for step, n in audit.counts.items() if "written twice" in step)
+    twice = sum(
+        n for step, n in audit.counts.items() if "written twice" in step
+    )
     assert len(frame) + audit.refused + twice == records(content)
 
 
@@ -468,16 +477,12 @@ def image_archive(name, packings):
                             found[image] = contents.read(item)
                             assert len(found[image]) == size
                         except ImageRefused as error:
-                            assert len(str(error).splitlines()) == 1
+                            _one_line(str(error))
             finally:
                 contents.close()
             return found
 
-        def check(found, content):
-            if name.endswith(".zip"):
-                content = b""
-
-        return Case(place.read_bytes(), read, check, (place.name,))
+        return Case(place.read_bytes(), read, lambda *_: None, (place.name,))
 
     return Reader(f"images {name}", make, packings)
 

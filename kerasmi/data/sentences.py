@@ -30,8 +30,11 @@ _BREAK = re.compile(
 )
 _LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)
 
-# 1. or 1) or (1), then a space, the end, or a word glued to it.
-_MARK = re.compile(r"(?<!\S)\(?(\d{1,2})([.)])(?=\s|$|[A-Z][A-Za-z])")
+# 1. or 1) or (1), then a space, the end, or a word glued to it; the comma of
+# a mistyped "2., " goes with its mark.
+_MARK = re.compile(
+    r"(?<!\S)\(?(\d{1,2})([.)])(?:(?<=\.),)?(?=\s|$|[A-Z][A-Za-z])"
+)
 # "of rib 2. The heart": after these words a number is no list mark.
 _COUNTED = re.compile(
     r"\b(?:and|or|to|of|at|by|than|vs|x|ribs?|grade|stage|level|type|zone|"

@@ -27,6 +27,9 @@ from kerasmi.data.sentences import split
         ("1. Fracture of rib 2. No free air. 2. Clear lungs.", 3),
         # list marks
         ("1. Clear. 2. Large heart.", ["Clear.", "Large heart."]),
+        ("1. Clear. 2., Large heart.", ["Clear.", "Large heart."]),
+        ("Fracture of rib 2., now healed.", 1),
+        ("Fractures of ribs (1 and 2), now healed.", 1),
         ("1) Clear.\n2) Large heart.", ["Clear.", "Large heart."]),
         ("(1) Clear. (2) Large heart.", ["Clear.", "Large heart."]),
         ("1. Clear lungs\n2. Large heart", ["Clear lungs", "Large heart"]),

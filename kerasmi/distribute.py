@@ -1,4 +1,4 @@
-"""Every call to tf.distribute: strategies, and gathers that keep gradients."""
+"""Every call to tf.distribute, and the check of a batch over all replicas."""
 
 import tensorflow as tf
 
@@ -46,6 +46,9 @@ def configure(devices: int = 1) -> None:
 def strategy(devices: int = 1) -> tf.distribute.Strategy:
     """`devices` replicas on this machine, as a `tf.distribute` strategy.
 
+    Args:
+        devices: number of replicas; more than one need `configure` first.
+
     Returns:
         The default strategy for one device, else a `MirroredStrategy`. Build
         the model, its optimizer and its loss inside `strategy(...).scope()`.
@@ -75,7 +78,8 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
     """Concatenates `x` of all replicas along `axis`, in replica order.
 
     Differentiable: the gradient of each part is the sum of what all replicas
-    send back. The same `x` where there is one replica.
+    send back. The same `x` where there is one replica, and outside of the
+    replicas, where there is nothing to gather.
 
     Args:
         x: any shape, of equal size on every replica; float32 or integer
@@ -97,7 +101,15 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
 
 
 def reduce_sum(values: list[Tensor]) -> list[Tensor]:
-    """Sums each tensor over replicas (for a gradient norm, say)."""
+    """Sums each tensor over replicas (for a gradient norm, say).
+
+    Args:
+        values: tensors of any shape, alike on every replica.
+
+    Returns:
+        The sums, in the same order and shapes; `values` where there is one
+        replica.
+    """
     if num_replicas() == 1 or not in_replica():
         return values
     context = tf.distribute.get_replica_context()

@@ -25,7 +25,6 @@ from kerasmi.data.records import read
 from kerasmi.errors import RecipeError
 from kerasmi.evaluation import auc, figures, report, tables
 from kerasmi.models.image_encoder import ImageEncoder
-from kerasmi.models.text_encoder import parameter_count
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter
 from kerasmi.run_log import LOG, RunLog
@@ -266,7 +265,7 @@ def describe(recipe: Recipe) -> list[tuple[str, str]]:
         (
             "image encoder",
             f"{recipe.image_encoder.preset}: {recipe.data.image_size} pixels "
-            f"-> {regions} x {dim}, {parameter_count(encoder):,} parameters",
+            f"-> {regions} x {dim}, {encoder.count_params():,} parameters",
         )
     )
     if recipe.objective is not None:

@@ -1,5 +1,6 @@
 """The paper's pair of optimizers, packed as one Keras optimizer."""
 
+import math
 import re
 from typing import Any
 
@@ -53,14 +54,14 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         warm = (step + 1.0) / max(self.warmup_steps, 1)
         return self.peak * ops.minimum(1.0, warm) * self._decay(step)
 
-    def _decay(self, step: Tensor) -> Tensor:
+    def _decay(self, step: Tensor) -> Tensor | float:
         if self.schedule == "constant":
             return 1.0
         left = float((self.total_steps or 0) - self.warmup_steps)
         done = ops.clip((step - self.warmup_steps) / left, 0.0, 1.0)
         if self.schedule == "linear":
             return 1.0 - done
-        return 0.5 * (1.0 + ops.cos(done * 3.141592653589793))
+        return 0.5 * (1.0 + ops.cos(math.pi * done))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
@@ -151,6 +152,13 @@ def _pattern(model: keras.Model) -> str:
 
 
 def learning_rates(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
-    """Present learning rate of each part of an optimizer, by its name."""
+    """Present learning rate of each part of an optimizer, by its name.
+
+    Args:
+        optimizer: any Keras optimizer, or a `MultiOptimizer` of several.
+
+    Returns:
+        One rate for each part, in the order of the parts.
+    """
     parts = getattr(optimizer, "optimizers", [optimizer])
     return {part.name: float(part.learning_rate) for part in parts}

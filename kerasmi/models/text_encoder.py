@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import keras_hub
-import numpy as np
 from keras import ops
 
 from kerasmi.models.exact_bert import ExactBertBackbone
@@ -69,6 +68,12 @@ class TextEncoder(keras.Model):
             preset: a name such as `"bert_base_en"`, or a folder or file that
                 `kerasmi.checkpoints.bert.read` knows.
             pooling: see the class.
+
+        Returns:
+            The encoder with its tokenizer; weights are trainable.
+
+        Raises:
+            CheckpointError: a folder or file that cannot be read.
         """
         if os.path.exists(preset):
             # here, since it makes text encoders itself
@@ -105,6 +110,9 @@ class TextEncoder(keras.Model):
             hidden_dim: `D_text`.
             num_heads: attention heads.
             dropout: dropout rate of BERT.
+
+        Returns:
+            An encoder of at most 512 tokens, with fresh weights.
         """
         backbone = keras_hub.models.BertBackbone(
             vocabulary_size=len(vocabulary),
@@ -222,8 +230,3 @@ def _words(text: str) -> list[str]:
         for letter in text.lower()
     )
     return spaced.split()
-
-
-def parameter_count(model: keras.Model) -> int:
-    """Number of scalar weights of a model."""
-    return int(sum(np.prod(weight.shape) for weight in model.weights))

@@ -34,8 +34,8 @@ class ImageTextModel(keras.Model):
 
     Call arguments:
         inputs: dict of `images` `(B, H, W, 1)` float in [0, 1], `token_ids`
-            and `padding_mask` `(B, K, L)` int, and, for training,
-            `study_ids` `(B,)` int64.
+            `(B, K, L)` int, `padding_mask` `(B, K, L)` int or bool, 0 where
+            padded, and, for training, `study_ids` `(B,)` int64.
 
     Output shape:
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands

@@ -33,8 +33,9 @@ class TextEncoder(keras.Model):
         name: name of the model.
 
     Call arguments:
-        inputs: dict of `token_ids` and `padding_mask`, each `(..., L)` int;
-            leading axes are kept, so `(B, K, L)` holds K texts per study.
+        inputs: dict of `token_ids` `(..., L)` int and `padding_mask`
+            `(..., L)` int or bool, 0 where padded; leading axes are kept, so
+            `(B, K, L)` holds K texts per image.
 
     Output shape:
         `(..., D_text)`.

@@ -112,6 +112,24 @@ def test_the_results_hold_exact_values_counts_and_intervals_around_them():
     assert (one.n_subjects, one.seed, one.note) == (60, 7, "")
 
 
+def test_the_interval_is_of_subjects_and_not_of_images():
+    once = random_table("Edema", 0)
+    again = [once.assign(image_id=f"{n}" + once["image_id"]) for n in range(4)]
+    one, four = (
+        row(aucs.evaluate(frame, resamples=200), "Edema")
+        for frame in (once, pd.concat(again))
+    )
+    assert four.n_positive == 4 * one.n_positive
+    assert four.n_subjects == one.n_subjects
+    assert (four.value, four.low, four.high) == pytest.approx(
+        (one.value, one.low, one.high)
+    )
+    # were the images subjects, four times as many would halve the interval
+    apart = pd.concat(again).assign(subject_id=lambda f: f["image_id"])
+    narrow = row(aucs.evaluate(apart, resamples=200), "Edema")
+    assert narrow.high - narrow.low < 0.7 * (four.high - four.low)
+
+
 def test_ignored_targets_count_nowhere():
     predictions = random_table("Edema", 0)
     extra = random_table("Edema", 1).assign(target=-1, score=99.0)

@@ -191,6 +191,30 @@ def test_each_variable_gets_the_optimizer_the_paper_gives_it():
     assert sorted(rates.values()) == pytest.approx([1e-4, 1e-3])
 
 
+@pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
+def mixed_precision(request):
+    keras.config.set_dtype_policy(request.param)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("mixed_precision")
+def test_features_scores_and_loss_are_float32_under_mixed_precision():
+    made, inputs = model(normalize=True), batch(8, texts=2)
+    assert made.image_encoder.compute_dtype != "float32"
+    for features in made.encode(inputs):
+        assert features.dtype == "float32"
+    assert made(inputs).dtype == "float32"
+    made.compile(keras.optimizers.SGD(0.01), loss="mine")
+    before = [np.array(v) for v in made.trainable_variables]
+    logs = made.train_on_batch(inputs, return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    for variable in made.trainable_variables:
+        assert variable.dtype == "float32"
+    after = [np.array(v) for v in made.trainable_variables]
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
 def test_matched_selection_trains_but_is_read_as_max():
     inputs = batch(4)
     made = model(region="matched")

@@ -244,7 +244,9 @@ class ImageTextModel(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.objective.update(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights)
-        norm = tf.linalg.global_norm(distribute.reduce_sum(gradients))
+        # adds up the rows of an embedding that a batch meets more than once
+        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        norm = tf.linalg.global_norm(distribute.reduce_sum(dense))
         self.gradient_norm.update_state(norm, ops.shape(pairs)[0])
         return _logs(self.metrics)
 

@@ -191,6 +191,20 @@ def test_each_variable_gets_the_optimizer_the_paper_gives_it():
     assert sorted(rates.values()) == pytest.approx([1e-4, 1e-3])
 
 
+def test_the_gradient_norm_is_that_of_the_gradient():
+    # token ids repeat within a batch: the parts of a row must be added up
+    made, inputs = model(normalize=True), batch(8, texts=2)
+    made.compile(keras.optimizers.SGD(1.0), loss="cpc")
+    before = [np.array(v) for v in made.trainable_variables]
+    logs = made.train_on_batch(inputs, return_dict=True)
+    step = [
+        a - np.array(v)
+        for a, v in zip(before, made.trainable_variables, strict=True)
+    ]
+    norm = np.sqrt(sum((s.astype("float64") ** 2).sum() for s in step))
+    np.testing.assert_allclose(logs["gradient_norm"], norm, rtol=1e-4)
+
+
 @pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
 def mixed_precision(request):
     keras.config.set_dtype_policy(request.param)

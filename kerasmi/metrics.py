@@ -224,6 +224,45 @@ class Ceiling(_PooledMean):
 
 
 @_serializable
+class AnchorsWithoutNegatives(_Pooled):
+    """How many anchors InfoNCE had to leave out, over the batches seen.
+
+    Above 0, whole batches or large parts of them are of one study.
+
+    Args:
+        direction: One of `bounds.DIRECTIONS`; `symmetric` counts both.
+        name: Name of the metric.
+
+    Raises:
+        ValueError: If the direction is unknown.
+    """
+
+    def __init__(
+        self,
+        direction: str = "image_to_text",
+        name: str | None = "anchors_without_negatives",
+    ) -> None:
+        super().__init__(name=name)
+        bounds.anchor_axes(direction)
+        self.direction = direction
+        self.count = self._add_state("count")
+
+    def update_state(self, pairs: Tensor, scores: Tensor = None) -> None:
+        """Adds a batch of `(B, C)` labels, whatever the scores."""
+        masks = pair_labels.positives(pairs), pair_labels.negatives(pairs)
+        left_out = bounds.anchors_without_negatives(*masks, self.direction)
+        self.count.assign_add(ops.cast(left_out, "float32"))
+
+    def result(self) -> Tensor:
+        """The count, scalar float32."""
+        return ops.convert_to_tensor(self.count)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "direction": self.direction}
+
+
+@_serializable
 class EffectiveNegatives(_PooledMean):
     """The mean over batches of `bounds.effective_negatives`: a count.
 

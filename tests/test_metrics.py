@@ -187,3 +187,20 @@ def test_half_precision_scores_are_pooled_in_float32():
 def test_wrong_arguments_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"),
+    [("image_to_text", 2), ("text_to_image", 2), ("symmetric", 4)],
+)
+def test_anchors_without_negatives_are_counted_over_all_batches(
+    direction, expected
+):
+    # images 0 and 1 of one study and nothing else: no negative for either
+    alone = np.array([[1, pairs.IGNORED], [pairs.IGNORED, 1]])
+    metric = metrics.AnchorsWithoutNegatives(direction)
+    metric.update_state(alone)
+    metric.update_state(BATCHES[0][0])
+    assert float(metric.result()) == expected
+    metric.reset_state()
+    assert float(metric.result()) == 0

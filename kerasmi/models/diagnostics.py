@@ -14,6 +14,7 @@ class Diagnostics:
 
     - `mutual_information`: the bound, pooled over batches, in nats.
     - `ceiling`: the mean `log |C|`, the most InfoNCE can read, in nats.
+    - `anchors_without_negatives`: left out by InfoNCE (`cpc` only), a count.
     - `effective_negatives`: effective sample size of `exp(score)` over the
       negatives of a batch.
     - `mean_score_positives`, `mean_score_negatives`: of the critic.
@@ -34,6 +35,8 @@ class Diagnostics:
             metrics.ScoreMean("positives"),
             metrics.ScoreMean("negatives"),
         ]
+        if isinstance(objective, losses.CPC):
+            self.of_scores.append(metrics.AnchorsWithoutNegatives(direction))
         self.of_weights = [metrics.RegionEntropy()]
 
     @property

@@ -1,8 +1,10 @@
 """Trained models out of a run: Keras, SavedModel, KerasHub, ONNX.
 
-    OUT/image_encoder/    model.keras  saved_model/  README.md  example.npz
-    OUT/text_encoder/     the same, and preset/ for KerasHub
-    OUT/classifier/       of a re-training stage
+    OUT/image_encoder/    model.keras  saved_model/  preset/  README.md
+    OUT/text_encoder/     the same; its preset/ is KerasHub's
+    OUT/classifier/       of a re-training stage; it has no preset/
+
+Beside them stands `example.npz`, inputs and outputs.
 
 Every form is loaded again in a fresh process before it is handed over, and
 must give the outputs of `example.npz`. The data is not needed.
@@ -26,6 +28,7 @@ import kerasmi.critics  # noqa: F401  registers what a run was saved with
 from kerasmi import model_card, model_description, reloading, stages
 from kerasmi.errors import RunError
 from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.models.text_encoder import TextEncoder
 from kerasmi.runs import Run
@@ -49,7 +52,7 @@ def export(
     Args:
         run: the run, opened.
         folder: where to; must not exist.
-        formats: of `FORMATS`; `preset` is for the text encoder only.
+        formats: of `FORMATS`; `preset` is for the encoders only.
         stage: `"pretrain"`, or `"retrain/TASK/ENCODER[/LABEL]"`; None:
             `pretrain`, or the one stage that the run has.
         tell: called with a line for each model.
@@ -69,6 +72,9 @@ def export(
     if folder.exists():
         raise RunError(f"{folder}: exists; give another --output")
     parts = _parts(run, stage)
+    if set(formats) == {"preset"}:
+        # a classifier has none: no folder without a model
+        parts.pop("classifier", None)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(
@@ -152,7 +158,6 @@ def _write(
     formats: Sequence[str],
 ) -> None:
     folder.mkdir()
-    is_text = isinstance(model, TextEncoder)
     serve, signature = _endpoint(model)
     if "keras" in formats:
         model.save(folder / reloading.KERAS)
@@ -161,10 +166,8 @@ def _write(
         archive.track(model)
         archive.add_endpoint("serve", serve, input_signature=signature)
         archive.write_out(str(folder / reloading.SAVED_MODEL), verbose=False)
-    if "preset" in formats and is_text:
-        preset = str(folder / reloading.PRESET)
-        model.backbone.save_to_preset(preset)
-        model.tokenizer.save_to_preset(preset)
+    if "preset" in formats:
+        _write_preset(model, str(folder / reloading.PRESET))
     if "onnx" in formats:
         _write_onnx(model, signature, folder / reloading.ONNX)
     _write_example(model, folder / reloading.EXAMPLE)
@@ -201,6 +204,14 @@ def _endpoint(
 
     shape = (None, *model.input_shape[1:])
     return serve, [tf.TensorSpec(shape, "float32", "images")]
+
+
+def _write_preset(model: keras.Model, folder: str) -> None:
+    if isinstance(model, TextEncoder):
+        model.backbone.save_to_preset(folder)
+        model.tokenizer.save_to_preset(folder)
+    elif isinstance(model, ImageEncoder):
+        model.save_to_preset(folder)
 
 
 def _write_onnx(

@@ -76,6 +76,8 @@ _LOADING = {
     reloading.SAVED_MODEL: "import tensorflow as tf\n"
     'serve = tf.saved_model.load("saved_model")'
     '.signatures["serving_default"]',
+    reloading.PRESET: "import kerasmi\n"
+    'model = kerasmi.ImageEncoder.from_preset("preset")',
     reloading.ONNX: "import onnxruntime\n"
     'session = onnxruntime.InferenceSession("model.onnx")',
 }

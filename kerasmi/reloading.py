@@ -45,9 +45,12 @@ def _saved_model(path: Path, inputs: _Inputs) -> np.ndarray:
 def _preset(path: Path, inputs: _Inputs) -> np.ndarray:
     import keras_hub
 
-    from kerasmi.models import TextEncoder
+    from kerasmi.models import ImageEncoder, TextEncoder
 
     preset = str(path)
+    if "images" in inputs:
+        image_encoder = ImageEncoder.from_preset(preset)
+        return np.asarray(image_encoder(inputs["images"], training=False))
     text_encoder = TextEncoder(
         keras_hub.models.BertBackbone.from_preset(preset),
         keras_hub.tokenizers.BertTokenizer.from_preset(preset),

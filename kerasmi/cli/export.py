@@ -29,8 +29,9 @@ _FORMATS = ("keras", "saved_model", "preset", "onnx")
     "formats",
     type=click.Choice(_FORMATS),
     multiple=True,
-    help="May be given several times; `preset` is KerasHub's, of the text"
-    " encoder.  [default: all but onnx]",
+    help="May be given several times; `preset` is a folder for from_preset:"
+    " of KerasHub for the text encoder, of kerasmi.ImageEncoder for the image"
+    " encoder; a classifier has none.  [default: all but onnx]",
 )
 @click.option(
     "--stage",

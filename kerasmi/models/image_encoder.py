@@ -1,11 +1,13 @@
 """The image encoder: local and global features of one network."""
 
+import os
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kerasmi.models import image_preset
 from kerasmi.models.residual import residual_network
 from kerasmi.types import Tensor
 
@@ -109,29 +111,41 @@ class ImageEncoder(keras.Model):
 
     @classmethod
     def from_preset(
-        cls, preset: str, level: str = "local", image_size: int | None = None
+        cls,
+        preset: str,
+        level: str | None = None,
+        image_size: int | None = None,
     ) -> "ImageEncoder":
-        """A named network, freshly initialised or from KerasHub.
+        """A named network, freshly initialised, or one with its weights.
 
         Args:
             preset: `"resnet_paper"`, `"resnet_phantom"`,
-                `"resnet256_6_2_1"`, or a KerasHub ResNet preset, whose
+                `"resnet256_6_2_1"`; or a folder that `save_to_preset` or
+                `kerasmi export` wrote; or a KerasHub ResNet preset, whose
                 weights are loaded and which gets grayscale images repeated to
                 three channels, normalised with the preset's own constants,
                 and a new sixth block of 768 on top.
-            level: `"local"` or `"global"`.
-            image_size: pixels of the square image, or the preset's own.
+            level: `"local"` or `"global"`; None: that of the folder, else
+                local.
+            image_size: pixels of the square image, or the preset's own; a
+                folder has one size.
 
         Raises:
-            ValueError: an image too small for the strides of the network.
+            CheckpointError: a file of the folder is missing, damaged or of
+                something else; it is named.
+            ValueError: an image too small for the strides of the network, or
+                not of the folder's size.
         """
+        level_or_local = level or "local"
         if preset not in PRESETS:
+            if os.path.isdir(preset) and image_preset.is_ours(preset):
+                return _from_folder(preset, level, image_size)
             backbone, mean, std = _hub_backbone(preset, image_size)
-            return cls.from_backbone(backbone, level, mean, std)
+            return cls.from_backbone(backbone, level_or_local, mean, std)
         settings = dict(PRESETS[preset])
         size = image_size or settings["image_size"]
         lower, upper = _build(settings, size)
-        return cls(lower, upper, level, settings["pool"])
+        return cls(lower, upper, level_or_local, settings["pool"])
 
     @classmethod
     def from_backbone(
@@ -174,6 +188,10 @@ class ImageEncoder(keras.Model):
             lower.output_shape[1:], (768,), (2,), name="upper"
         )
         return cls(lower, upper, level)
+
+    def save_to_preset(self, folder: str) -> None:
+        """Writes a folder that `from_preset` reads back, weights included."""
+        image_preset.write(self, folder)
 
     def with_level(self, level: str) -> "ImageEncoder":
         """A copy of this encoder, weights included, read at `level`."""
@@ -220,6 +238,21 @@ class ImageEncoder(keras.Model):
                 config[part], custom_objects=custom_objects
             )
         return cls(**config)
+
+
+def _from_folder(
+    folder: str, level: str | None, image_size: int | None
+) -> ImageEncoder:
+    encoder = image_preset.read(folder)
+    size = encoder.input_shape[1]
+    if image_size not in (None, size):
+        raise ValueError(
+            f"`image_size`: {folder} was trained on images of {size} pixels. "
+            f"Received: {image_size}"
+        )
+    if level in (None, encoder.level):
+        return encoder
+    return encoder.with_level(level)
 
 
 def _build(

@@ -1,7 +1,7 @@
 """The README.md of an exported model, made from its run folder alone."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -61,16 +61,16 @@ def _recipe(run: Run) -> str:
 def _data(run: Run) -> str:
     data = run.recipe.data
     start = _last_start(run)
-    lines = [f"- source: {data.source}"]
+    known = _known(run)
+    lines = [f"- source: {known.get('source', data.source)}"]
+    if "name" in known:
+        lines.append(f"- name: {known['name']}")
     if data.path is not None:
         lines.append(f"- folder: {data.path.name}")
     if data.source == "phantom":
-        images = data.images
-        lines.append(
-            f"- images: {images.train} for training, {images.validation} for"
-            f" validation, {images.test} for testing; seed {data.seed}"
-        )
+        lines.append(f"- seed of the phantom: {data.seed}")
     lines += [
+        *_splits(known.get("counts", {})),
         f"- fingerprint: `{start.get('data_fingerprint', 'not recorded')}`",
         f"- image size: {data.image_size} pixels",
         f"- labels that the report leaves uncertain: {data.uncertain}",
@@ -79,6 +79,23 @@ def _data(run: Run) -> str:
         f" {start.get('started', 'at a time not recorded')}",
     ]
     return "\n".join(lines)
+
+
+def _splits(counts: dict[str, dict[str, int]]) -> list[str]:
+    """A line for each split; one that says so where nothing is recorded."""
+    if not counts:
+        return ["- images, studies and subjects: not recorded"]
+    return [
+        f"- {split}: {of['images']} images ({of['with_text']} with text),"
+        f" {of['studies']} studies, {of['subjects']} subjects"
+        for split, of in counts.items()
+    ]
+
+
+def _known(run: Run) -> dict[str, Any]:
+    """What the last start that opened the data recorded of it."""
+    known = [start["data"] for start in run.starts() if "data" in start]
+    return known[-1] if known else {}
 
 
 def _last_start(run: Run) -> dict[str, object]:

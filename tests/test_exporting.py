@@ -25,6 +25,14 @@ from kerasmi.models.text_encoder import TextEncoder
 from kerasmi.runs import Run
 
 SEVERITY = "retrain/edema_severity/frozen"
+DATA = {
+    "name": "chest",
+    "source": "table",
+    "counts": {
+        "train": {"images": 9, "with_text": 8, "studies": 7, "subjects": 6},
+        "test": {"images": 5, "with_text": 4, "studies": 3, "subjects": 2},
+    },
+}
 
 
 def results():
@@ -68,7 +76,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "small"
     recipe = recipes.load("local_mine")
     with Run.create(folder, recipe) as made:
-        made.record_environment(data_fingerprint="f00d")
+        made.record_environment(data_fingerprint="f00d", data=DATA)
         model = trained(joint_model())
         model.save(made.stage("pretrain") / "model.keras")
         classifier = ImageClassifier(
@@ -106,10 +114,10 @@ def trusting(monkeypatch):
 @pytest.mark.slow
 def test_every_form_gives_equal_outputs_in_a_fresh_process(exported, told):
     assert told[:2] == [
-        "image_encoder: model.keras, saved_model",
+        "image_encoder: model.keras, saved_model, preset",
         "text_encoder: model.keras, saved_model, preset",
     ]
-    assert told[2].startswith("reloaded: 5 files, largest difference")
+    assert told[2].startswith("reloaded: 6 files, largest difference")
     assert float(told[2].split()[-1]) <= 1e-5
 
 
@@ -203,10 +211,15 @@ def test_plain_kerashub_does_not_take_the_exact_gelu_for_its_own(exported):
 
 @pytest.mark.slow
 def test_the_folder_holds_each_form_and_a_card(exported):
-    both = {"README.md", "example.npz", "model.keras", "saved_model"}
+    forms = {"model.keras", "saved_model", "preset"}
     assert set(os.listdir(exported)) == {"image_encoder", "text_encoder"}
-    assert set(os.listdir(exported / "image_encoder")) == both
-    assert set(os.listdir(exported / "text_encoder")) == {*both, "preset"}
+    for folder in exported.iterdir():
+        assert set(os.listdir(folder)) == {"README.md", "example.npz", *forms}
+    assert set(os.listdir(exported / "image_encoder" / "preset")) == {
+        "config.json",
+        "metadata.json",
+        "model.weights.h5",
+    }
     leftovers = [p for p in exported.parent.iterdir() if p != exported]
     assert leftovers == []
 
@@ -261,6 +274,9 @@ def test_the_card_tells_data_recipe_results_and_limits(exported):
         "exact GELU",
         "text: lower-cased, 13 word pieces",
         "pooling `mean`",
+        "- source: table\n- name: chest\n",
+        "- train: 9 images (8 with text), 7 studies, 6 subjects\n"
+        "- test: 5 images (4 with text), 3 studies, 2 subjects\n",
         "fingerprint: `f00d`",
         "  bound: mine",
         "| pathology9 | Edema | tuned | auc | 0.750 | 0.500 | 1.000 | 14 |",
@@ -273,6 +289,21 @@ def test_the_card_tells_data_recipe_results_and_limits(exported):
     assert "# Seed of weights" not in card
     image = (exported / "image_encoder" / "README.md").read_text()
     assert "`features` (B, 16, 6): regions of a 4x4 grid, row by row" in image
+
+
+def test_a_card_says_that_nothing_is_recorded_of_the_data(tmp_path):
+    with Run.create(tmp_path / "new", recipes.load("local_mine")) as new:
+        text = exporting.model_card.card(new, "Model", "pretrain", "", "")
+    assert "- source: phantom\n" in text
+    assert "- images, studies and subjects: not recorded\n" in text
+
+
+def test_a_classifier_has_no_preset_and_gets_no_folder_for_one(
+    run, tmp_path, trusting
+):
+    made = exporting.export(run, tmp_path / "out", ("preset",), SEVERITY)
+    assert os.listdir(made) == ["image_encoder"]
+    assert (made / "image_encoder" / "preset" / "config.json").is_file()
 
 
 def test_a_retrained_stage_gives_its_classifier(run, tmp_path, trusting):

@@ -8,6 +8,7 @@ import click
 from kerasmi.cli import data_import, data_inspect
 from kerasmi.cli.base import Nouns, Verb
 from kerasmi.cli.quiet import quiet
+from kerasmi.data.schema import SPLITS
 from kerasmi.errors import DataError
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def preview(
 ) -> None:
     """Draw images with their reports and findings on one sheet.
 
-    Of the phantom, which is drawn on the spot, or of the training images in a
-    FOLDER of records.
+    Of the phantom, which is drawn on the spot, or of the images in a FOLDER
+    of records: of training, or else of the first split that has images.
     """
     if output.suffix.lower() != ".png":
         raise click.UsageError(f"--output: expected a .png file: {output}")
@@ -120,10 +121,16 @@ def _records(folder: str, count: int, seed: int) -> list["Record"]:
     import numpy as np
 
     opened = data_inspect.open_dataset(folder)
-    images = opened.rows("train")["image_id"].to_numpy()
+    # a data set has images; it may be of a test set alone
+    split = next(name for name in SPLITS if name in opened.counts)
+    if split != SPLITS[0]:
+        click.echo(
+            f"{folder}: no training images; drawn are {split} images", err=True
+        )
+    images = opened.rows(split)["image_id"].to_numpy()
     count = min(count, len(images))
     chosen = np.random.default_rng(seed).choice(images, count, replace=False)
     with quiet():
         from kerasmi.data import records
 
-        return list(records.read(opened, "train", chosen))
+        return list(records.read(opened, split, chosen))

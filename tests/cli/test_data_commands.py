@@ -69,16 +69,12 @@ def test_a_wrong_argument_is_one_line(kerasmi, tmp_path, arguments, part):
 # A folder of records
 
 
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """The bytes of a small data set, to be spoilt in copies."""
+def _write(folder, **images):
     from kerasmi.data import records
     from kerasmi.data.sources import phantom
 
-    folder = tmp_path_factory.mktemp("made") / "set"
-    options = phantom.Phantom(train=8, validation=2, test=2)
     records.write(
-        phantom.generate(options),
+        phantom.generate(phantom.Phantom(**images)),
         folder,
         name="set",
         source="phantom",
@@ -87,6 +83,13 @@ def records(tmp_path_factory):
         image_size=64,
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """The bytes of a small data set, to be spoilt in copies."""
+    folder = tmp_path_factory.mktemp("made") / "set"
+    return _write(folder, train=8, validation=2, test=2)
 
 
 @pytest.fixture
@@ -109,6 +112,18 @@ def test_records_are_drawn_on_one_sheet(kerasmi, copy, tmp_path):
     result = kerasmi(*command)
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "x.png").is_file()
+
+
+def test_without_training_images_the_first_split_is_drawn_and_told(
+    kerasmi, tmp_path
+):
+    _write(tmp_path / "tested", train=0, validation=0, test=2)
+    command = ("data", "preview", "tested", "--output", "x.png")
+    result = kerasmi(*command)
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "x.png").is_file()
+    said = "tested: no training images; drawn are test images\n"
+    assert result.stderr == said
 
 
 @pytest.mark.parametrize(

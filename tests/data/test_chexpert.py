@@ -230,7 +230,7 @@ def test_labels_come_from_the_text_asked_for(plus):
         source = CheXpertPlus(plus, labels=given, labeller="findings")
         items, _ = read(source)
         assert items[image_id(TRAIN[0])].labels["Edema"] == 0
-    with pytest.raises(DataError, match="labels of findings, but labeller"):
+    with pytest.raises(DataError, match="labels of findings, but --labeller"):
         CheXpertPlus(plus, labels=folder / "findings_fixed.json")
 
 
@@ -292,7 +292,7 @@ def test_files_of_another_kind_are_named(plus, tmp_path):
         CheXpertPlus(root)
     table = root / "df_chexpert_plus_240401.csv"
     shutil.rmtree(root / "chexbert_labels")
-    with pytest.raises(DataError, match="labeller 'none' goes without"):
+    with pytest.raises(DataError, match="--labeller none goes without"):
         CheXpertPlus(root, reports=table)
     table.write_text("path_to_image,report\n")
     with pytest.raises(DataError, match="no column 'frontal_lateral'"):

@@ -688,14 +688,14 @@ def test_a_row_written_twice_counts_once(tmp_path):
         ({"split": "hash"}, "split must be one of paper, authors_code"),
         ({"text": "all"}, "text must be one of"),
         ({"labeller": "gpt"}, "labeller must be one of"),
-        ({"severity": None}, "'paper' needs the edema severity release"),
-        ({"validation_share": 0.1}, "validation_share is for"),
+        ({"severity": None}, "--split paper needs the edema severity release"),
+        ({"validation_share": 0.1}, "--validation-share is for"),
         (
             {"split": "authors_code", "validation_share": 1.0},
             r"must be in \[0, 1\)",
         ),
-        ({"text": "none"}, "reports is given but text is 'none'"),
-        ({"views": ()}, "views must name"),
+        ({"text": "none"}, "--reports is given but --text is none"),
+        ({"views": ()}, "--keep-view must name"),
         ({"metadata": "nowhere"}, "nowhere does not exist"),
     ],
 )
@@ -709,7 +709,7 @@ def test_an_option_that_cannot_hold_is_named(release, options, message):
     [
         ("*metadata*", r"no metadata: looked for mimic-cxr-2\.\*-metadata"),
         ("*split*", "no split file: .* belong to MIMIC-CXR-JPG"),
-        ("*chexpert*", "no chexpert labels: .*labeller 'none'"),
+        ("*chexpert*", "no chexpert labels: .*--labels; --labeller none"),
     ],
 )
 def test_what_was_looked_for_is_told(tmp_path, pattern, message):

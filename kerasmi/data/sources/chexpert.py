@@ -79,8 +79,8 @@ class CheXpert:
         """
         if self._split == "official" and "test" not in self._files:
             audit.note(
-                "split 'official': there is no test.csv, so there is no test "
-                "set; split 'subject' makes one"
+                "--split official: there is no test.csv, so there is no test "
+                "set; --split subject makes one"
             )
         gate = Gate([self._images], self._views, SUFFIXES, audit)
         for split, file in self._files.items():

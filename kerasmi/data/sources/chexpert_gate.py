@@ -103,6 +103,6 @@ def check_options(images: Path, split: str, views: Sequence[str]) -> None:
     unknown = [view for view in views if view not in known]
     if unknown or not views:
         raise DataError(
-            f"views must be among {', '.join(known)}, received "
+            f"--keep-view must be among {', '.join(known)}, received "
             f"{', '.join(unknown) or 'none'}."
         )

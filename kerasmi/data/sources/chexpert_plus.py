@@ -24,7 +24,7 @@ SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg")
 _BELOW = (".", "PNG", "DICOM")
 REMEDY = (
     "Give the CSV of CheXpert Plus, such as df_chexpert_plus_240401.csv, as "
-    "`reports`."
+    "--reports."
 )
 _COLUMNS: Columns = {
     "path": ("path_to_image",),

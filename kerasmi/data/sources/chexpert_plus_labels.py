@@ -42,8 +42,8 @@ def locate(given: Path | None, root: Path, labeller: str) -> Path | None:
         for other in LABELLERS:
             if other != labeller and given.name.startswith(f"{other}_"):
                 raise DataError(
-                    f"{given} has the labels of {other}, but labeller is "
-                    f"{labeller!r}; make them agree."
+                    f"{given} has the labels of {other}, but --labeller is "
+                    f"{labeller}; make them agree."
                 )
         file = given
     else:
@@ -52,8 +52,8 @@ def locate(given: Path | None, root: Path, labeller: str) -> Path | None:
             [f"{labeller}_fixed.json", f"{labeller}_fixed.jsonl"],
             [folder, folder / _FOLDER],
             f"{labeller} labels",
-            "Give the folder chexbert_labels of CheXpert Plus as `labels`; "
-            "labeller 'none' goes without.",
+            "Give the folder chexbert_labels of CheXpert Plus as --labels; "
+            "--labeller none goes without.",
         )
     _check(file)
     return file

@@ -14,7 +14,8 @@ NAME = "mimic-cxr-pe-severity"
 REGEX = "regex_report_edema_severity.csv"
 CONSENSUS = "consensus_image_edema_severity.csv"
 REMEDY = (
-    f"Give the folder of the release {NAME} (physionet.org/content/{NAME}/)."
+    f"Give the folder of the release {NAME} (physionet.org/content/{NAME}/) "
+    "as --severity."
 )
 _COLUMNS: Columns = {
     "subject_id": ("subject_id",),

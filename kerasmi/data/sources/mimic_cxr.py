@@ -120,7 +120,9 @@ class MimicCXR:
         )
         self._views = tuple(view.strip().upper() for view in views)
         if not self._views or "" in self._views:
-            raise DataError("views must name at least one, such as AP and PA.")
+            raise DataError(
+                "--keep-view must name at least one, such as AP and PA."
+            )
         self._infer_view = infer_view
         self._text = text
         self._split = split
@@ -251,16 +253,16 @@ def _check_split(
 ) -> None:
     if severity is None and split != "official":
         raise DataError(
-            f"split {split!r} needs the edema severity release: its consensus "
+            f"--split {split} needs the edema severity release: its consensus "
             "subjects are the paper's test set. "
-            f"{edema_severity.REMEDY} split 'official' goes without."
+            f"{edema_severity.REMEDY} --split official goes without."
         )
     if share is not None and split != "authors_code":
         raise DataError(
-            "validation_share is for split 'authors_code'; split "
-            f"{split!r} validates on MIMIC-CXR's own 'validate' subjects."
+            "--validation-share is for --split authors_code; --split "
+            f"{split} validates on MIMIC-CXR's own 'validate' subjects."
         )
     if share is not None and not 0 <= share < 1:
         raise DataError(
-            f"validation_share must be in [0, 1), received {share}."
+            f"--validation-share must be in [0, 1), received {share}."
         )

@@ -20,7 +20,7 @@ FRONTAL = ("AP", "PA")
 REMEDY = (
     "These files belong to MIMIC-CXR-JPG (physionet.org/content/"
     "mimic-cxr-jpg/) and serve the DICOM tree too: give their folder as "
-    "`metadata`."
+    "--metadata."
 )
 _METADATA: Columns = {
     "image_id": ("dicom_id",),

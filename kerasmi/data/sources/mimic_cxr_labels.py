@@ -19,9 +19,9 @@ from kerasmi.data.sources.mimic_cxr_tree import places
 from kerasmi.errors import DataError
 
 LABELLERS = ("chexpert", "negbio", "none")
-REMEDY = (
+_RELEASE = (
     "Label files belong to MIMIC-CXR-JPG (physionet.org/content/"
-    "mimic-cxr-jpg/)."
+    "mimic-cxr-jpg/): give their folder as "
 )
 _STUDY: Columns = {"study_id": ("study_id",)}
 
@@ -47,8 +47,8 @@ def locate(given: Path | None, root: Path, labeller: str) -> Path | None:
         for other in LABELLERS:
             if other != labeller and f"-{other}." in given.name:
                 raise DataError(
-                    f"{given} has the labels of {other}, but labeller is "
-                    f"{labeller!r}; make them agree."
+                    f"{given} has the labels of {other}, but --labeller is "
+                    f"{labeller}; make them agree."
                 )
         return _checked(given)
     return _checked(
@@ -56,7 +56,7 @@ def locate(given: Path | None, root: Path, labeller: str) -> Path | None:
             [f"mimic-cxr-2.*-{labeller}.csv"],
             places(given or root),
             f"{labeller} labels",
-            f"{REMEDY} labeller 'none' goes without.",
+            f"{_RELEASE}--labels; --labeller none goes without.",
         )
     )
 
@@ -70,7 +70,7 @@ def locate_test(given: Path | None) -> Path | None:
             ["mimic-cxr-2.*-test-set-labeled.csv"],
             places(given),
             "radiologists' test labels",
-            REMEDY,
+            f"{_RELEASE}--test-labels.",
         )
     )
 

@@ -19,7 +19,7 @@ SECTIONED = ("mimic_cxr_sectioned.csv", "mimic-cxr-sectioned.csv")
 REMEDY = (
     "The reports are part of MIMIC-CXR, not of MIMIC-CXR-JPG: give "
     "mimic-cxr-reports.zip, the folder it was unpacked to or "
-    "mimic_cxr_sectioned.csv; text='none' goes without reports."
+    "mimic_cxr_sectioned.csv as --reports; --text none goes without reports."
 )
 _PROBED = 20  # subject folders of each group
 
@@ -87,7 +87,7 @@ def _not_found(given: Path | None, images: Path, how: str) -> str:
     where = ", ".join(str(p) for p in places(given or images))
     if how == "authors":
         return (
-            f"no whole reports in {where}: text='authors' needs them, a "
+            f"no whole reports in {where}: --text authors needs them, a "
             f"sectioned CSV is not enough. {REMEDY}"
         )
     return (

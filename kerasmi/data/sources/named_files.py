@@ -73,8 +73,14 @@ def choose(option: str, value: str, choices: Sequence[str]) -> None:
     """Raises a `DataError` where an option has none of its values."""
     if value not in choices:
         raise DataError(
-            f"{option} must be one of {', '.join(choices)}, received {value!r}."
+            f"{typed(option)} must be one of {', '.join(choices)}, received "
+            f"{value!r}."
         )
+
+
+def typed(option: str) -> str:
+    """Returns an argument's name as it is typed in a command."""
+    return f"--{option.replace('_', '-')}"
 
 
 def unused(chooser: str, value: str, **given: object) -> None:
@@ -88,5 +94,6 @@ def unused(chooser: str, value: str, **given: object) -> None:
     for option, file in given.items():
         if value == "none" and file is not None:
             raise DataError(
-                f"{option} is given but {chooser} is 'none'; leave one out."
+                f"{typed(option)} is given but {typed(chooser)} is none; leave "
+                "one out."
             )

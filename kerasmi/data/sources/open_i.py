@@ -22,7 +22,7 @@ _REPORTS = ("NLMCXR_reports.tgz", "indiana_reports.csv")
 _PROJECTIONS = ("indiana_projections.csv", "nlmcxr_dicom_metadata.csv")
 _NO_VIEWS = (
     "the XML reports tell no views: give indiana_projections.csv or "
-    "nlmcxr_dicom_metadata.csv.gz as `projections`, or keep the view "
+    "nlmcxr_dicom_metadata.csv.gz as --projections, or keep the view "
     f"{UNKNOWN} as well, which mixes frontal and lateral images."
 )
 
@@ -66,13 +66,15 @@ class OpenI:
         self._projections = _tables(projections, self._reports.parent)
         self._views = tuple(view.strip().upper() for view in views)
         if not self._views or "" in self._views:
-            raise DataError("views must name at least one, such as AP and PA.")
+            raise DataError(
+                "--keep-view must name at least one, such as AP and PA."
+            )
         if not self._projections and UNKNOWN not in self._views:
             raise DataError(_NO_VIEWS)
         if self._is_csv and not self._projections:
             raise DataError(
                 f"{self._reports} names no images: give "
-                "indiana_projections.csv as `projections`."
+                "indiana_projections.csv as --projections."
             )
 
     def options(self) -> dict[str, Any]:
@@ -172,7 +174,7 @@ def _find(images: Path) -> Path:
     if found is None:
         raise DataError(
             f"no reports: looked for {' and '.join(_REPORTS)} in "
-            f"{' and '.join(map(str, places))}; give them as `reports`."
+            f"{' and '.join(map(str, places))}; give them as --reports."
         )
     return found
 

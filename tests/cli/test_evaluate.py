@@ -14,6 +14,7 @@ from trained_runs import (
 
 from kerasmi import representations
 from kerasmi.data.dataset import Dataset
+from kerasmi.evaluation import probes
 
 TABLES = {
     "mi": {"mutual_information.csv", "sentence_kinds.csv"},
@@ -28,8 +29,10 @@ TABLES = {
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     save_run(folder / "local")
-    save_run(folder / "global", "global_mine")
-    save_run(folder / "few", "local_mine", "retrain.labels=60")
+    # four grades to learn are quicker than nine findings and four grades
+    grades = "retrain.tasks=[edema_severity]"
+    save_run(folder / "global", "global_mine", grades)
+    save_run(folder / "few", "local_mine", grades, "retrain.labels=60")
     save_run(folder / "image_only", "image_only")
     save_run(folder / "unfinished")
     (folder / "unfinished/pretrain/done.json").unlink()
@@ -40,6 +43,8 @@ def runs(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def models(monkeypatch):
     load_once(monkeypatch)
+    # two suffice to pick one of them; tests/evaluation/test_probes.py has all
+    monkeypatch.setattr(probes, "STRENGTHS", probes.STRENGTHS[:2])
 
 
 def evaluate(*arguments):

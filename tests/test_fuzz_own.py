@@ -8,4 +8,4 @@ from fuzz_reader import fuzz
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", fuzz_own.READERS, ids=lambda r: r.name)
 def test_a_broken_file_is_refused_by_name_or_right(reader, tmp_path):
-    assert fuzz(reader, tmp_path, 1000)["refused"]
+    assert fuzz(reader, tmp_path, reader.files)["refused"]

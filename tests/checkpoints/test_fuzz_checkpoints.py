@@ -10,6 +10,6 @@ from fuzz_reader import fuzz
     "reader", fuzz_checkpoints.READERS, ids=lambda reader: reader.name
 )
 def test_a_broken_checkpoint_is_refused_by_name_or_right(reader, tmp_path):
-    fates = fuzz(reader, tmp_path, 1000)
+    fates = fuzz(reader, tmp_path, reader.files)
     assert fates["accepted"]
     assert fates["refused"]

@@ -1,13 +1,15 @@
 """Our own files broken: records, recipes, runs; with what may be accepted."""
 
+import functools
 import json
 import math
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from fuzz_reader import Case, Reader
 
-from kerasmi import recipe, runs
+from kerasmi import environment, recipe, runs
 from kerasmi.data import dataset, records
 from kerasmi.data.register import Register
 from kerasmi.data.schema import SPLITS, Record
@@ -177,8 +179,15 @@ def run_folder(file, read_file, check):
     return Reader(f"run folder, {file}", make)
 
 
+# the machine is asked once, not for every copy
+_described = functools.cache(environment.describe)
+
+
 def _resumed(path, loaded):
-    with runs.Run.create(path, loaded, resume=True) as run:
+    with (
+        mock.patch.object(environment, "describe", _described),
+        runs.Run.create(path, loaded, resume=True) as run,
+    ):
         run.record_environment(seen=True)
     return json.loads((path / "environment.json").read_text())
 

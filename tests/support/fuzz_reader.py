@@ -5,7 +5,7 @@ import resource
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from kerasmi.errors import KerasmiError
 
 SECONDS = 2.0  # of one processor, for one file
 MEBIBYTES = 400  # that the process may grow by
+FILES = 1000  # broken copies for every reader
+FURTHER = 250  # in another form, as gzipped, for a reader that has its own
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,25 @@ class Case:
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader: its name, and what makes its `Case` in a folder."""
+    """A reader: its name, and what makes its `Case` in a folder.
+
+    Attributes:
+        name: of the reader and the form of its file.
+        make: makes the file and says how it is read.
+        packings: ways to break the file below its packing.
+        form_of: the name of the same reader with its `FILES` copies, where
+            this is a further form of what it reads.
+    """
 
     name: str
     make: Callable[[Path], Case]
     packings: tuple[Break, ...] = ()
-    accepts: bool = field(default=True)
+    form_of: str | None = None
+
+    @property
+    def files(self) -> int:
+        """How many broken copies are read."""
+        return FURTHER if self.form_of else FILES
 
 
 def fuzz(

@@ -117,7 +117,7 @@ def check_item(item):
     text.encode()
 
 
-def own_table(suffix, write, packings=()):
+def own_table(suffix, write, packings=(), form_of=None):
     """The general door: a table with every kind of column."""
 
     def make(folder):
@@ -152,7 +152,7 @@ def own_table(suffix, write, packings=()):
 
         return Case(place.read_bytes(), read, check, (place.name,))
 
-    return Reader(f"table {suffix}", make, packings)
+    return Reader(f"table {suffix}", make, packings, form_of)
 
 
 def _delimited(delimiter, pack=bytes):
@@ -201,7 +201,7 @@ def release(name, file, write, source, packings=()):
 # === files of MIMIC-CXR ===
 
 
-def mimic(name, file, read_file, check, packings=(), gz=False):
+def mimic(name, file, read_file, check, gz=False, form_of=None):
     """One CSV, with its own function."""
 
     def make(folder):
@@ -223,8 +223,7 @@ def mimic(name, file, read_file, check, packings=(), gz=False):
 
         return Case(place.read_bytes(), read, checked, (place.name,))
 
-    packings = (*packings, in_gzip) if gz else packings
-    return Reader(name, make, packings)
+    return Reader(name, make, (in_gzip,) if gz else (), form_of)
 
 
 def check_metadata(frame, audit, content):
@@ -447,7 +446,7 @@ def open_i_metadata(folder):
     return Case(place.read_bytes(), read, check, (place.name,))
 
 
-def image_archive(name, packings):
+def image_archive(name, packings, form_of=None):
     """Images in an archive: what `Contents` and `open_i_files` list."""
 
     def make(folder):
@@ -484,7 +483,7 @@ def image_archive(name, packings):
 
         return Case(place.read_bytes(), read, lambda *_: None, (place.name,))
 
-    return Reader(f"images {name}", make, packings)
+    return Reader(f"images {name}", make, packings, form_of)
 
 
 # === splits ===
@@ -525,10 +524,20 @@ def _severity(file, audit):
 
 READERS = (
     own_table(".csv", _delimited(",")),
-    own_table(".tsv", _delimited("\t")),
-    own_table(".csv.gz", _delimited(",", gzip.compress), (in_gzip,)),
+    own_table(".tsv", _delimited("\t"), form_of="table .csv"),
+    own_table(
+        ".csv.gz",
+        _delimited(",", gzip.compress),
+        (in_gzip,),
+        form_of="table .csv",
+    ),
     own_table(".jsonl", _lines()),
-    own_table(".jsonl.gz", _lines(gzip.compress), (in_gzip,)),
+    own_table(
+        ".jsonl.gz",
+        _lines(gzip.compress),
+        (in_gzip,),
+        form_of="table .jsonl",
+    ),
     own_table(".parquet", _parquet),
     mimic(
         "mimic-cxr metadata",
@@ -542,6 +551,7 @@ READERS = (
         lambda file, audit: mimic_cxr_files.images(file, True, audit),
         check_metadata,
         gz=True,
+        form_of="mimic-cxr metadata",
     ),
     mimic(
         "mimic-cxr split",
@@ -566,6 +576,7 @@ READERS = (
         edema_severity.CONSENSUS,
         _severity,
         check_severity,
+        form_of="severity, regex",
     ),
     Reader("sectioned CSV", sectioned),
     reports_zip("impression_findings"),
@@ -577,8 +588,12 @@ READERS = (
     open_i_csv("indiana_reports.csv"),
     open_i_csv("indiana_projections.csv"),
     Reader("Open-i metadata.csv.gz", open_i_metadata, (in_gzip,)),
-    image_archive("images.tgz", (in_gzip, in_tar(":gz"))),
     image_archive("images.tar", (in_tar(":"),)),
+    image_archive(
+        "images.tgz",
+        (in_gzip, in_tar(":gz")),
+        form_of="images images.tar",
+    ),
     image_archive("images.zip", (in_zip,)),
     release(
         "chexpert CSV",

@@ -10,6 +10,7 @@ from trained_runs import (
     one_error,
     save_own_run,
     save_run,
+    save_untrained,
 )
 
 from kerasmi import representations
@@ -33,9 +34,7 @@ def runs(tmp_path_factory):
     grades = "retrain.tasks=[edema_severity]"
     save_run(folder / "global", "global_mine", grades)
     save_run(folder / "few", "local_mine", grades, "retrain.labels=60")
-    save_run(folder / "image_only", "image_only")
-    save_run(folder / "unfinished")
-    (folder / "unfinished/pretrain/done.json").unlink()
+    save_untrained(folder)
     save_own_run(folder / "own")
     return folder
 

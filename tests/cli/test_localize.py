@@ -5,7 +5,14 @@ import pytest
 from image_files import dicom, thorax
 from matplotlib import image as reading
 from PIL import Image
-from trained_runs import files, kerasmi, load_once, one_error, save_run
+from trained_runs import (
+    files,
+    kerasmi,
+    load_once,
+    one_error,
+    save_run,
+    save_untrained,
+)
 
 from kerasmi import localizing
 from kerasmi.data.dataset import Dataset
@@ -19,9 +26,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     save_run(folder / "local")
     save_run(folder / "global", "global_mine")
-    save_run(folder / "image_only", "image_only")
-    save_run(folder / "unfinished")
-    (folder / "unfinished/pretrain/done.json").unlink()
+    save_untrained(folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from trained_runs import (
     one_error,
     save_own_run,
     save_run,
+    save_untrained,
 )
 
 from kerasmi import retrieving
@@ -29,9 +30,7 @@ def runs(tmp_path_factory):
     save_run(folder / "local")
     save_run(folder / "cpc", "local_cpc")
     save_run(folder / "global", "global_mine")
-    save_run(folder / "image_only", "image_only")
-    save_run(folder / "unfinished")
-    (folder / "unfinished/pretrain/done.json").unlink()
+    save_untrained(folder)
     save_own_run(folder / "own")
     return folder
 

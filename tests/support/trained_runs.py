@@ -62,6 +62,13 @@ def _model(asked, dataset, path):
     return _models[key]
 
 
+def save_untrained(folder):
+    """Two runs that have nothing to evaluate: `image_only`, `unfinished`."""
+    save_run(folder / "image_only", "image_only")
+    save_run(folder / "unfinished")
+    (folder / "unfinished/pretrain/done.json").unlink()
+
+
 def save_own_run(folder):
     """A run of notes and pictures of invented people; returns its folder."""
     done = kerasmi(

@@ -140,13 +140,13 @@ def table(outputs: Iterable[tuple[tuple[str, str, int], Path]]) -> pd.DataFrame:
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as it is printed: mean ± standard deviation over seeds."""
+    # a task that some runs left out (`--set retrain.tasks=...`) is not shown
+    columns = {k: v for k, v in _COLUMNS.items() if k in frame.dropna(axis=1)}
     groups = frame.groupby(["rule", "bound"], sort=False)
     lines = []
     for (rule, bound), mine in groups:
         line = {"rule": rule, "bound": bound, "seeds": len(mine)}
-        for column, title in _COLUMNS.items():
-            if column not in mine:
-                continue
+        for column, title in columns.items():
             mean, sd = mine[column].mean(), mine[column].std()
             spread = "" if len(mine) < 2 else f" ± {sd:.3f}"
             line[title] = f"{mean:.3f}{spread}"

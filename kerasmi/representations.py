@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kerasmi import build, given, grounded, measure, output_files, probing
+from kerasmi import build, given, grounded, measure, probing
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import PATHOLOGY9
@@ -25,20 +25,19 @@ from kerasmi.evaluation import (
     auc,
     figures,
     grounding,
-    interval_figure,
     label_scores,
     retrieval,
     sentence_kinds,
     tables,
     zero_shot,
 )
+from kerasmi.evaluation import representation_figures as pictured
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
 from kerasmi.reporter import Reporter
-from kerasmi.runs import Run, write_text
+from kerasmi.runs import Run
 
 PARTS = ("mi", "retrieval", "zero_shot", "grounding", "probe")
-FOLDER = "evaluation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +159,7 @@ class Evaluation:
             f" {table['read_out'].iloc[0]})",
             table,
             table[list(names)].rename(columns=names),
-            lambda: _kinds_figure(table),
+            lambda: pictured.kinds(table),
         )
 
     def retrieval(self) -> list[Result]:
@@ -191,8 +190,8 @@ class Evaluation:
                 "retrieval",
                 title,
                 table,
-                _with_interval(table, ["direction", "metric"]),
-                lambda: _retrieval_figure(table),
+                pictured.with_interval(table, ["direction", "metric"]),
+                lambda: pictured.retrieved(table),
             )
         ]
 
@@ -263,8 +262,8 @@ class Evaluation:
                 "grounding",
                 f"Grounding ({self.split}, {what})",
                 table,
-                _with_interval(table, ["finding", "metric"]),
-                lambda: _grounding_figure(table),
+                pictured.with_interval(table, ["finding", "metric"]),
+                lambda: pictured.pointing(table),
             )
         ]
 
@@ -293,92 +292,6 @@ class Evaluation:
         ]
 
 
-def evaluate(
-    run: Run,
-    parts: tuple[str, ...] = (),
-    *,
-    split: str = "test",
-    output: Path | None = None,
-    prompts: Path | None = None,
-    boxes: Path | None = None,
-    reporter: Reporter | None = None,
-) -> Path:
-    """Evaluates the representations of a run, and writes what comes out.
-
-    Args:
-        run: a run with a finished pretraining.
-        parts: some of `PARTS`; empty: all that the run permits.
-        split: the split to evaluate.
-        output: folder of the tables and figures; None: `RUN/evaluation`, and
-            the run's `report.html` is written anew; of validation images
-            `RUN/evaluation/validation`, which the report leaves out.
-        prompts: CSV of prompts for `zero_shot`.
-        boxes: CSV of boxes for `grounding`.
-        reporter: told of everything.
-
-    Returns:
-        The folder.
-
-    Raises:
-        RunError: the run has no finished pretraining.
-        DataError: data or a file that cannot be used, or a part asked for that
-            the run does not permit.
-        OutputError: the folder cannot be written.
-    """
-    reporter = reporter or Reporter()
-    folder = output or default_folder(run, split)
-    output_files.check_folder(folder, new=False)
-    features = Features.open(run)
-    dataset = open_data(run, reporter)
-    work = Evaluation(run, dataset, split, reporter, prompts, boxes)
-    work.features = features
-    for part in parts:
-        if reason := work.permits(part):
-            raise DataError(f"{run.path}: {part}: {reason}")
-    # a wrong file is told of before the first table is written
-    if prompts is not None and "zero_shot" in (parts or PARTS):
-        given.prompts(prompts, dataset)
-    if boxes is not None and "grounding" in (parts or PARTS):
-        given.boxes(boxes, dataset)
-    # nothing is written before all is known
-    results = _results(work, parts)
-    for result in results:
-        _write(folder, result, split)
-        reporter.table(result.title, result.shown)
-    if folder == run.path / FOLDER:
-        _refresh_report(run)
-    return folder
-
-
-def _results(work: Evaluation, parts: tuple[str, ...]) -> list[Result]:
-    """Of the parts asked for; else of all that can be, the others told of."""
-    results: list[Result] = []
-    tell, left_out = work.reporter, None
-    for part in parts or PARTS:
-        if reason := work.permits(part):
-            tell.message(f"{part}: left out: {reason}")
-            continue
-        tell.start(part, len(work.dataset.rows(work.split)), "image")
-        try:
-            results += getattr(work, part)()
-        except DataError as error:
-            if parts:
-                raise
-            tell.warning(f"{part}: left out: {error}")
-            left_out = error
-            continue
-        tell.finish()
-    if not results and left_out is not None:
-        raise left_out
-    return results
-
-
-def default_folder(run: Run, split: str) -> Path:
-    """Where the tables of a split go if nothing else is said."""
-    folder = run.path / FOLDER
-    return folder if split == "test" else folder / split
-
-
 def open_data(run: Run, reporter: Reporter) -> Dataset:
     """The data that a run was of; a phantom is drawn again where it is gone.
 
@@ -394,81 +307,3 @@ def open_data(run: Run, reporter: Reporter) -> Dataset:
             f" {made[:12]}; bring the old data back, or run again."
         )
     return dataset
-
-
-def _write(folder: Path, result: Result, split: str) -> None:
-    table = result.table
-    if "split" not in table:
-        table = table.assign(split=split)
-        table.insert(0, "split", table.pop("split"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / f"{result.name}.csv", table.to_csv(index=False))
-        if result.draw is not None:
-            figures.save(result.draw(), folder / f"{result.name}.png")
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written: {error.strerror or error}"
-        ) from None
-
-
-def _refresh_report(run: Run) -> None:
-    from kerasmi.evaluation import report
-
-    report.write(run.path)
-
-
-def _with_interval(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Value, interval and chance as text, counts beside."""
-    shown = table[by].copy()
-    shown["value"] = [
-        f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
-        for row in table.itertuples()
-    ]
-    shown["chance"] = table["chance"].map("{:.3f}".format)
-    counts = [name for name in table if str(name).startswith("n_")]
-    for name in counts:
-        shown[str(name).removeprefix("n_")] = table[name]
-    return shown
-
-
-def _kinds_figure(table: pd.DataFrame) -> Figure:
-    rows = pd.DataFrame(
-        {
-            "name": table["kind"],
-            "value": table["nats"],
-            "low": table["nats"] - 1.96 * table["standard_error"],
-            "high": table["nats"] + 1.96 * table["standard_error"],
-            "chance": np.nan,
-            "note": [
-                f"{row.n_sentences} sentences, {row.carried:+.3f} of"
-                f" {table['nats'].iloc[0]:.3f}"
-                for row in table.itertuples()
-            ],
-        }
-    )
-    return interval_figure.figure(
-        rows, "nats a sentence, with its 95 % interval over subjects"
-    )
-
-
-def _retrieval_figure(table: pd.DataFrame) -> Figure:
-    rows = table[table["metric"] != retrieval.MEDIAN]
-    rows = rows.assign(
-        name=rows["direction"] + "  " + rows["metric"],
-        note=[f"of {n}" for n in rows["n_candidates"]],
-    )
-    return interval_figure.figure(
-        rows, "share of queries with a right one among the first k"
-    )
-
-
-def _grounding_figure(table: pd.DataFrame) -> Figure:
-    rows = table[table["metric"] == grounding.POINTING]
-    rows = rows.assign(
-        name=rows["finding"],
-        note=[f"{n} sentences" for n in rows["n_sentences"]],
-    )
-    return interval_figure.figure(
-        rows, "share of sentences whose best region lies in the true place"
-    )

@@ -93,6 +93,7 @@ GROUPS = {
             "given",
             "grounded",
             "probing",
+            "evaluating",
             "representations",
             "asked",
             "embedding",

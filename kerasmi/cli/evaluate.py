@@ -102,9 +102,9 @@ def evaluate(
     if boxes is not None and parts and not grounding:
         raise click.UsageError("--boxes has an effect with --grounding only")
     opened = runs.Run.open(run)
-    representations = starting.library("representations")
+    evaluating = starting.library("evaluating")
     with ConsoleReporter() as reporter:
-        folder = representations.evaluate(
+        folder = evaluating.evaluate(
             opened,
             parts,
             split=split,

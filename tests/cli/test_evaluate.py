@@ -13,7 +13,7 @@ from trained_runs import (
     save_untrained,
 )
 
-from kerasmi import representations
+from kerasmi import evaluating, representations
 from kerasmi.data.dataset import Dataset
 from kerasmi.evaluation import probes
 
@@ -114,7 +114,7 @@ def test_what_a_global_run_does_not_permit_is_left_out_and_told(runs, tmp_path):
 def test_a_part_that_the_data_do_not_allow_is_left_out_with_a_warning(
     runs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(representations, "PARTS", ("retrieval", "probe"))
+    monkeypatch.setattr(evaluating, "PARTS", ("retrieval", "probe"))
     few, out = runs / "few", tmp_path / "out"
     result = evaluate(few, "--output", out)
     assert result.exit_code == 0, result.output

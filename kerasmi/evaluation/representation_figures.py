@@ -1,0 +1,71 @@
+"""How the tables of the representations look: to a reader, and drawn."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kerasmi.evaluation import grounding, interval_figure, retrieval
+
+
+def with_interval(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Value, interval and chance as text, counts beside, for a reader.
+
+    Args:
+        table: with value, low, high, chance and counts `n_...`.
+        by: columns that name a row.
+    """
+    shown = table[by].copy()
+    shown["value"] = [
+        f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        for row in table.itertuples()
+    ]
+    shown["chance"] = table["chance"].map("{:.3f}".format)
+    counts = [name for name in table if str(name).startswith("n_")]
+    for name in counts:
+        shown[str(name).removeprefix("n_")] = table[name]
+    return shown
+
+
+def kinds(table: pd.DataFrame) -> Figure:
+    """Nats of each kind of sentence, from `sentence_kinds.evaluate`."""
+    rows = pd.DataFrame(
+        {
+            "name": table["kind"],
+            "value": table["nats"],
+            "low": table["nats"] - 1.96 * table["standard_error"],
+            "high": table["nats"] + 1.96 * table["standard_error"],
+            "chance": np.nan,
+            "note": [
+                f"{row.n_sentences} sentences, {row.carried:+.3f} of"
+                f" {table['nats'].iloc[0]:.3f}"
+                for row in table.itertuples()
+            ],
+        }
+    )
+    return interval_figure.figure(
+        rows, "nats a sentence, with its 95 % interval over subjects"
+    )
+
+
+def retrieved(table: pd.DataFrame) -> Figure:
+    """R@k of both directions, from `retrieval.evaluate`."""
+    rows = table[table["metric"] != retrieval.MEDIAN]
+    rows = rows.assign(
+        name=rows["direction"] + "  " + rows["metric"],
+        note=[f"of {n}" for n in rows["n_candidates"]],
+    )
+    return interval_figure.figure(
+        rows, "share of queries with a right one among the first k"
+    )
+
+
+def pointing(table: pd.DataFrame) -> Figure:
+    """Pointing accuracy of each finding, from `grounding.evaluate`."""
+    rows = table[table["metric"] == grounding.POINTING]
+    rows = rows.assign(
+        name=rows["finding"],
+        note=[f"{n} sentences" for n in rows["n_sentences"]],
+    )
+    return interval_figure.figure(
+        rows, "share of sentences whose best region lies in the true place"
+    )

@@ -2,7 +2,10 @@
 
 The map of a sentence is the score of each region of its image. Pointing: the
 best region lies in the true place (the pointing game). Rank: of the best true
-region among all. CNR: how far the map stands out within boxes.
+region among all. CNR: how far the map stands out within boxes. Commonest
+region: how often sentences of a finding are answered from the one region that
+answers most of them, wherever the finding is; a network whose regions see the
+whole image may do that.
 """
 
 import dataclasses
@@ -17,6 +20,7 @@ from kerasmi.evaluation.region_maps import Box, seen_square
 
 ALL = "all"
 POINTING, RANK, CNR = "pointing", "rank of a true region", "CNR"
+COMMONEST = "commonest region"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +52,12 @@ def evaluate(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Pointing accuracy, rank and CNR of each finding and of all, with chance.
+    """Pointing, rank and the like of each finding and of all, with chance.
 
     Regions of equal score stand in random order, see `ranking`. Chance is the
     mean share of true regions (pointing), the expected rank of the first true
-    one in random order, and 0 (CNR). Intervals resample subjects.
+    one in random order, 1 of all regions (commonest region), and 0 (CNR).
+    Intervals resample subjects; the commonest region is that of all sentences.
 
     Args:
         cases: sentences; those without a true region, or with no other, are
@@ -124,6 +129,11 @@ def _measured(
     frames = {
         POINTING: (found.hits(1), guessed.hits(1), at),
         RANK: (found.rank, guessed.rank, at),
+        COMMONEST: (
+            _commonest(scores, np.asarray(cases.findings, str)[known]),
+            np.full(len(at), 1 / true.shape[1]),
+            at,
+        ),
     }
     if cases.cnr is not None:
         at = np.flatnonzero(np.isfinite(cases.cnr))
@@ -132,6 +142,22 @@ def _measured(
         name: pd.DataFrame({"value": value, "chance": chance}, index)
         for name, (value, chance, index) in frames.items()
     }
+
+
+def _commonest(scores: np.ndarray, findings: np.ndarray) -> np.ndarray:
+    """Whether the best region is the finding's commonest; `(n,)`, ties shared.
+
+    Args:
+        scores: `(n, regions)`.
+        findings: `(n,)` names.
+    """
+    best = scores == scores.max(axis=1, keepdims=True)
+    share = best / best.sum(axis=1, keepdims=True)
+    found = np.empty(len(scores))
+    for finding in np.unique(findings):
+        mine = findings == finding
+        found[mine] = share[mine][:, share[mine].sum(axis=0).argmax()]
+    return found
 
 
 def regions_of_cells(cells: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

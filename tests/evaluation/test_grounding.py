@@ -43,7 +43,8 @@ def true():
 
 def test_maps_that_are_the_truth_point_at_it(true):
     found = table(true, true).loc["all"]
-    assert (found[["value", "low", "high"]] == 1).all(axis=None)
+    for metric in (grounding.POINTING, grounding.RANK):
+        assert (found.loc[metric, ["value", "low", "high"]] == 1).all()
 
 
 def test_maps_that_deny_the_truth_never_point_at_it(true):
@@ -52,6 +53,24 @@ def test_maps_that_deny_the_truth_never_point_at_it(true):
     last = 1 + (~true).sum(axis=(1, 2))
     rank = found.loc[("all", grounding.RANK), "value"]
     assert rank == pytest.approx(last.mean())
+
+
+def test_the_commonest_region_is_told_for_each_finding():
+    maps, true = np.zeros((6, *GRID)), np.zeros((6, *GRID))
+    # the heart thrice from (2, 3), once from (0, 0); edema from two regions
+    for sentence, place in enumerate(
+        [(2, 3), (2, 3), (2, 3), (0, 0), (1, 1), (1, 2)]
+    ):
+        maps[sentence][place] = 1
+    true[:, 0, 0] = 1
+    found = table(maps, true, ["Heart"] * 4 + ["Edema"] * 2)
+    shares = found.xs(grounding.COMMONEST, level="metric")
+    assert shares["value"].to_dict() == {
+        "all": pytest.approx(4 / 6),
+        "Edema": 1 / 2,
+        "Heart": 3 / 4,
+    }
+    assert (shares["chance"] == 1 / 16).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e4])

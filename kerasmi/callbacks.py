@@ -161,13 +161,21 @@ class KeepBest(keras.callbacks.Callback):
         path: the `.keras` file.
         monitor: name of the score in the logs; NaN is never the best.
         seconds: time between files while training goes on.
+        whole: the model to keep, where a part of it is what is trained.
     """
 
-    def __init__(self, path: Path, monitor: str, seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        monitor: str,
+        seconds: float = 60.0,
+        whole: keras.Model | None = None,
+    ) -> None:
         super().__init__()
         self.path = path
         self.monitor = monitor
         self.seconds = seconds
+        self.whole = whole
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Forgets an earlier training."""
@@ -183,7 +191,7 @@ class KeepBest(keras.callbacks.Callback):
         self._score = score
         self._best = [np.array(v) for v in self._variables()]
         if time.monotonic() - self._written > self.seconds:
-            self.model.save(self.path)
+            self._kept.save(self.path)
             self._written = time.monotonic()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -192,10 +200,14 @@ class KeepBest(keras.callbacks.Callback):
             return
         for variable, value in zip(self._variables(), self._best, strict=True):
             variable.assign(value)
-        self.model.save(self.path)
+        self._kept.save(self.path)
+
+    @property
+    def _kept(self) -> keras.Model:
+        return self.model if self.whole is None else self.whole
 
     def _variables(self) -> list[Any]:
-        return [*self.model.variables, *self.model.optimizer.variables]
+        return [*self._kept.variables, *self._kept.optimizer.variables]
 
 
 class ValidationScore(keras.callbacks.Callback):
@@ -204,24 +216,24 @@ class ValidationScore(keras.callbacks.Callback):
     Put it before the callbacks that select or write by it.
 
     Args:
-        images: dataset of validation images, in a fixed order.
-        score: from predictions `(n, outputs)` to a number, larger is better.
+        predict: called without arguments; the predictions `(n, outputs)` of
+            the model as it is, for the validation images in a fixed order.
+        score: from predictions to a number, larger is better.
         name: name in the logs.
     """
 
     def __init__(
         self,
-        images: tf.data.Dataset,
+        predict: Callable[[], np.ndarray],
         score: Callable[[np.ndarray], float],
         name: str = "val_auc",
     ) -> None:
         super().__init__()
-        self.images = images
+        self.predict = predict
         self.score = score
         self.name = name
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Predicts and scores."""
-        predictions = self.model.predict(self.images, verbose=0)
         if logs is not None:
-            logs[self.name] = self.score(predictions)
+            logs[self.name] = self.score(self.predict())

@@ -24,6 +24,7 @@ from kerasmi.data.faults import explain_data_error
 from kerasmi.data.records import read
 from kerasmi.errors import RecipeError
 from kerasmi.evaluation import auc, figures, report, tables
+from kerasmi.held_out_images import HeldOutImages
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter
@@ -88,10 +89,11 @@ def _work(
         if pretrained is not None:
             _adopt(run, pretrained, dataset, reporter, devices)
         encoder = _pretrained(recipe, run, dataset, reporter, strategy)
+        held_out = HeldOutImages(recipe, dataset)
         for task in stages.tasks(recipe):
             for mode in recipe.retrain.encoders:
                 if encoders is None or mode in encoders:
-                    where = (reporter, strategy)
+                    where = (reporter, strategy, held_out)
                     _retrained(
                         recipe, run, dataset, task, mode, encoder, *where
                     )
@@ -196,6 +198,7 @@ def _retrained(
     encoder: ImageEncoder | None,
     reporter: Reporter,
     strategy: tf.distribute.Strategy,
+    held_out: HeldOutImages,
 ) -> None:
     stage = task.stage(mode)
     folder = run.stage(stage)
@@ -205,7 +208,15 @@ def _retrained(
     run.clear(stage)
     begun = time.monotonic()
     predictions = retrain.run(
-        recipe, dataset, task, mode, encoder, folder, reporter, strategy
+        recipe,
+        dataset,
+        task,
+        mode,
+        encoder,
+        folder,
+        reporter,
+        strategy,
+        held_out,
     )
     run.write_csv(f"{stage}/predictions.csv", predictions)
     run.mark_done(

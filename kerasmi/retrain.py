@@ -1,5 +1,12 @@
-"""Stage 2: re-train the image classifier, frozen, tuned or image-only."""
+"""Stage 2: re-train the image classifier, frozen, tuned or image-only.
 
+Selection and prediction of a frozen encoder start from features that are
+worked out once (`HeldOutImages`), and so does its training where images are
+not augmented: exactly the same function, without the frozen network in it.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -15,6 +22,12 @@ from kerasmi.errors import DataError
 from kerasmi.evaluation import auc
 from kerasmi.evaluation.predictions import COLUMNS
 from kerasmi.fused_adam import FusedAdam
+from kerasmi.held_out_images import (
+    IMAGES_AT_ONCE,
+    HeldOutImages,
+    compiled,
+    local_maps,
+)
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
@@ -22,6 +35,7 @@ from kerasmi.optimizers import WarmUp
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter
 from kerasmi.stages import Task, tasks
+from kerasmi.types import Tensor
 
 SHOWN = {"loss": "loss", "val_auc": "validation AUC"}
 
@@ -35,6 +49,7 @@ def run(
     folder: Path,
     reporter: Reporter,
     strategy: tf.distribute.Strategy,
+    held_out: HeldOutImages | None = None,
 ) -> pd.DataFrame:
     """Trains one classifier, keeps its best validation epoch, predicts.
 
@@ -48,13 +63,19 @@ def run(
             `predictions.csv`.
         reporter: told of the progress.
         strategy: devices to train on.
+        held_out: validation and test images, shared by the stages of a run;
+            None: this stage's own.
 
     Returns:
         The predictions of validation and test, as in `predictions.csv`.
     """
     settings = recipe.retrain
     keras.utils.set_random_seed(recipe.seed)
+    held_out = held_out or HeldOutImages(recipe, dataset)
     chosen = labelled_images(recipe, dataset, this)
+    features = None
+    if encoder is not None and encoder_mode == "frozen":
+        features = _unaugmented(recipe, dataset, chosen, encoder)
     train, steps = pipeline.labelled(
         dataset,
         "train",
@@ -68,9 +89,11 @@ def run(
         shuffle=True,
         seed=recipe.seed,
         epochs=settings.epochs,
+        inputs=features,
     )
     with strategy.scope():
         model = _classifier(recipe, this, encoder_mode, encoder, steps)
+        trained = model if features is None else model.on_features()
     reporter.start(
         this.stage(encoder_mode),
         steps * settings.epochs,
@@ -78,9 +101,9 @@ def run(
         f"{len(chosen)} labelled images, {settings.epochs} epochs",
         epochs=settings.epochs,
     )
-    validation, _ = _images(recipe, dataset, "validation", keep=True)
+    scores = _scorer(model, held_out, encoder)
     observed = targets(recipe, dataset, "validation", this, truth=False)
-    history = model.fit(
+    history = trained.fit(
         train,
         epochs=settings.epochs,
         steps_per_epoch=steps,
@@ -88,14 +111,15 @@ def run(
         shuffle=False,  # the pipeline has shuffled
         callbacks=[
             callbacks.ValidationScore(
-                validation, lambda p: mean_auc(this, observed, p)
+                lambda: scores("validation"),
+                lambda p: mean_auc(this, observed, p),
             ),
             callbacks.Progress(
                 reporter, settings.epochs, steps, settings.batch_size, SHOWN
             ),
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.CSVLogger(str(folder / "history.csv")),
-            callbacks.KeepBest(folder / "model.keras", "val_auc"),
+            callbacks.KeepBest(folder / "model.keras", "val_auc", whole=model),
             callbacks.TensorBoard(str(folder / "tensorboard")),
         ],
     )
@@ -103,7 +127,53 @@ def run(
     if strategy.num_replicas_in_sync > 1:
         # a copy on one device: predicting needs no strategy
         model = keras.saving.load_model(folder / "model.keras")
-    return predict(recipe, dataset, this, encoder_mode, model)
+        scores = _scorer(model, held_out, encoder)
+    return predict(recipe, dataset, this, encoder_mode, scores)
+
+
+def _unaugmented(
+    recipe: Recipe,
+    dataset: Dataset,
+    chosen: list[str],
+    encoder: ImageEncoder,
+) -> np.ndarray | None:
+    """`(n, h, w, D_local)` features of the images to train on.
+
+    None where augmentation makes new images of them in each epoch, or where
+    the features do not fit in memory.
+    """
+    floats = np.prod(encoder.lower.output_shape[1:])
+    fits = 4 * floats * len(chosen) <= pipeline.KEPT_BYTES
+    if recipe.retrain.augmentation is not None or not fits:
+        return None
+    images, _ = pipeline.images(
+        dataset,
+        "train",
+        batch_size=IMAGES_AT_ONCE,
+        image_size=recipe.data.image_size,
+        image_ids=chosen,
+    )
+    return np.concatenate([m.numpy() for m in local_maps(encoder, images)])
+
+
+def _scorer(
+    model: ImageClassifier,
+    held_out: HeldOutImages,
+    encoder: ImageEncoder | None,
+) -> Callable[[str], np.ndarray]:
+    """Split -> `(n, outputs)` probabilities of the model as it then is."""
+    blocks: Callable[[str], Iterable[Tensor]]
+    if encoder is not None and model.encoder_mode == "frozen":
+        network = compiled(model.on_features())
+        blocks = partial(held_out.features, encoder=encoder)
+    else:
+        network = compiled(model)
+        blocks = held_out.images
+
+    def scores(split: str) -> np.ndarray:
+        return np.concatenate([network(b).numpy() for b in blocks(split)])
+
+    return scores
 
 
 def _classifier(
@@ -221,18 +291,6 @@ def targets(
     )
 
 
-def _images(
-    recipe: Recipe, dataset: Dataset, split: str, keep: bool = False
-) -> tuple[tf.data.Dataset, pd.DataFrame]:
-    return pipeline.images(
-        dataset,
-        split,
-        batch_size=max(64, recipe.retrain.batch_size),
-        image_size=recipe.data.image_size,
-        keep=keep,
-    )
-
-
 def mean_auc(this: Task, known: np.ndarray, predictions: np.ndarray) -> float:
     """Mean AUC over the labels (or severity cuts) that have both classes.
 
@@ -272,13 +330,13 @@ def predict(
     dataset: Dataset,
     this: Task,
     encoder_mode: str,
-    model: ImageClassifier,
+    scores: Callable[[str], np.ndarray],
 ) -> pd.DataFrame:
     """Predictions of validation and test; targets are the truth if known."""
     frames = []
     for split in ("validation", "test"):
-        images, rows = _images(recipe, dataset, split)
-        predictions = model.predict(images, verbose=0)
+        rows = dataset.rows(split)
+        predictions = scores(split)
         identity = rows[["image_id", "study_id", "subject_id", "split"]].assign(
             task=this.name, encoder=encoder_mode
         )

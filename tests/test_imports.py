@@ -81,6 +81,7 @@ GROUPS = {
             "build",
             "pretrain",
             "retrain",
+            "held_out_images",
             "experiment",
             "measure",
             "pictures",

@@ -9,6 +9,7 @@ does not.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
@@ -133,6 +134,7 @@ def labelled(
     epochs: int = 1,
     first_epoch: int = 0,
     drop_remainder: bool = False,
+    inputs: np.ndarray | None = None,
 ) -> tuple[tf.data.Dataset, int]:
     """Images with their targets.
 
@@ -155,6 +157,8 @@ def labelled(
         first_epoch: Where it begins: above 0 in a resumed run.
         drop_remainder: Leave out the images of an epoch that do not fill a
             batch: several devices need batches that divide.
+        inputs: `(n, ...)`, given in place of the images wanted, one for each
+            in the order of the data set; not with an augmentation.
 
     Returns:
         A dataset over all epochs left, and the batches in one epoch. A batch
@@ -165,6 +169,8 @@ def labelled(
         DataError: The data set lacks a label or an image, or no image has a
             target.
     """
+    if inputs is not None and augmentation is not None:
+        raise ValueError("inputs cannot be augmented: leave one of both out.")
     rows = dataset.rows(split, image_ids)
     values = targets(
         rows, labels, truth=truth, uncertain=uncertain, blank=blank
@@ -178,10 +184,13 @@ def labelled(
         )
     rows, values = rows[used], values[used]
     numbers = tf.constant(rows.index, tf.int64)
+    given = None if inputs is None else tf.constant(inputs[used])
 
     def prepare(seed: Tensor, row: Tensor, serialized: Tensor) -> tuple:
-        png = wire.parse(serialized, ("image",))["image"]
         place = tf.searchsorted(numbers, row)
+        if given is not None:
+            return tf.gather(given, place), tf.gather(values, place)
+        png = wire.parse(serialized, ("image",))["image"]
         return (
             _images(png, image_size, augmentation, seed),
             tf.gather(values, place),

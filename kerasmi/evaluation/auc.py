@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from kerasmi.evaluation import statistics
 from kerasmi.evaluation.predictions import COLUMNS, usable
@@ -48,7 +47,8 @@ def auc(targets: np.ndarray, scores: np.ndarray) -> float | NotDefined:
         The AUC in [0, 1], or `NotDefined` when a class is absent.
 
     Raises:
-        ValueError: a target other than 0 and 1, or unequal lengths.
+        ValueError: a target other than 0 and 1, unequal lengths, or scores
+            that are not finite.
     """
     targets, scores = np.asarray(targets), np.asarray(scores)
     if targets.shape != scores.shape or targets.ndim != 1:
@@ -69,7 +69,10 @@ def auc(targets: np.ndarray, scores: np.ndarray) -> float | NotDefined:
     ]
     if absent:
         return NotDefined("no " + " and no ".join(absent))
-    return float(roc_auc_score(targets, scores))
+    if not np.isfinite(scores).all():
+        raise ValueError("Scores must be finite; the model has diverged.")
+    once = np.ones((1, len(targets)))
+    return float(statistics.weighted_auc(targets, scores, once)[0])
 
 
 def severity_scores(probabilities: np.ndarray) -> np.ndarray:
@@ -160,7 +163,7 @@ def evaluate(
 ) -> pd.DataFrame:
     """The results table: AUC, its interval and class counts of every label.
 
-    Exact AUC by scikit-learn; percentile intervals from subjects drawn with
+    Exact AUC; percentile intervals from subjects drawn with
     replacement. All labels and encoders of a task share the resamples, and the
     `"mean"` row of a (task, encoder) averages the labels within each resample.
 

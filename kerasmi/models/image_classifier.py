@@ -7,6 +7,7 @@ from keras import ops
 
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.types import Tensor
 
 TRAINABLE = ("frozen", "tuned")
 
@@ -67,6 +68,48 @@ class ImageClassifier(keras.Model):
         self.labels = tuple(labels)
         self.head = head
         self.encoder_mode = trainable
+
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Any = None
+    ) -> Tensor:
+        """As the functional model; no gradient is made of a frozen `lower`."""
+        if self.encoder_mode == "tuned":
+            return super().call(inputs, training=training, mask=mask)
+        local_map = self.image_encoder.lower(inputs, training=False)
+        # said again, or `upper` would take over what `lower` was called with
+        return self.classify(ops.stop_gradient(local_map), training)
+
+    def classify(
+        self, local_map: Tensor, training: bool | None = None
+    ) -> Tensor:
+        """Probabilities from the map that `lower` gives.
+
+        Args:
+            local_map: `(B, h, w, D_local)`.
+            training: whether the upper network is being trained.
+        """
+        features = self.image_encoder.from_local(local_map, training)
+        return self.get_layer("findings")(ops.squeeze(features, axis=1))
+
+    def on_features(self) -> keras.Model:
+        """This classifier above `lower`: the same layers, loss and optimizer.
+
+        What trains it trains this classifier, as `lower` is frozen.
+
+        Raises:
+            ValueError: a tuned encoder, whose `lower` must be trained too.
+        """
+        if self.encoder_mode != "frozen":
+            raise ValueError(
+                "Only a classifier with a frozen encoder is trained on "
+                f"features. Received: {self.encoder_mode!r}"
+            )
+        shape = self.image_encoder.lower.output_shape[1:]
+        local_map = keras.Input(shape, name="local_map")
+        model = keras.Model(local_map, self.classify(local_map))
+        if self.compiled:
+            model.compile(self.optimizer, loss=self.loss)
+        return model
 
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """As `keras.Model.compile`; the loss defaults to the head's own."""

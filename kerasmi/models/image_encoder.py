@@ -209,6 +209,12 @@ class ImageEncoder(keras.Model):
         self.lower.set_weights(weights[:split])
         self.upper.set_weights(weights[split:])
 
+    def from_local(
+        self, local_map: Tensor, training: bool | None = None
+    ) -> Tensor:
+        """`(B, 1, D)` global feature of the map that `lower` gives."""
+        return _pooled(self.upper(local_map, training=training), self.pool)
+
     @property
     def grid(self) -> tuple[int, int]:
         """`(h, w)` of the regions: `(1, 1)` at the global level."""

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_models import image_encoder
 
 from kerasmi.models.heads import (
@@ -49,6 +50,59 @@ def test_tuned_trains_everything():
     lower, upper = fit("tuned")
     assert all(lower)
     assert all(upper)
+
+
+def frozen():
+    model = ImageClassifier(
+        encoder(), ("Edema", "Pneumonia"), "multilabel", "frozen"
+    )
+    model.compile(keras.optimizers.Adam(0.01))
+    return model
+
+
+def test_a_frozen_classifier_trains_on_features_as_on_their_images():
+    on_images, other = frozen(), frozen()
+    other.set_weights(on_images.get_weights())
+    features = on_images.image_encoder.lower.predict(IMAGES, verbose=0)
+    on_features = other.on_features()
+    for model, inputs in ((on_images, IMAGES), (on_features, features)):
+        model.fit(
+            inputs, TARGETS, batch_size=4, epochs=3, shuffle=False, verbose=0
+        )
+    assert int(other.optimizer.iterations) == 6
+    weights = on_images.get_weights()
+    for one, same in zip(weights, other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, same, atol=1e-6)
+    np.testing.assert_allclose(
+        on_features(features), on_images(IMAGES), atol=1e-6
+    )
+
+
+def test_only_a_frozen_classifier_trains_on_features():
+    model = ImageClassifier(encoder(), ("Edema",), trainable="tuned")
+    with pytest.raises(ValueError, match=r"frozen encoder.*'tuned'"):
+        model.on_features()
+
+
+@pytest.mark.parametrize(("trainable", "parts"), [("frozen", 1), ("tuned", 2)])
+def test_no_gradient_is_made_of_a_frozen_network(trainable, parts):
+    model = ImageClassifier(encoder(), ("Edema",), trainable=trainable)
+
+    @tf.function(autograph=False)
+    def gradients(images):
+        with tf.GradientTape() as tape:
+            outputs = model(images, training=True)
+        return tape.gradient(outputs, model.trainable_variables)
+
+    made = gradients.get_concrete_function(tf.constant(IMAGES)).graph
+    operations = [operation.type for operation in made.get_operations()]
+    networks = (model.image_encoder.upper, model.image_encoder.lower)[:parts]
+    convolutions = sum(
+        isinstance(layer, keras.layers.Conv2D)
+        for network in networks
+        for layer in network.layers
+    )
+    assert operations.count("Conv2DBackpropFilter") == convolutions
 
 
 def test_the_encoder_given_is_never_changed():

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import keras
 import tensorflow as tf
 
-from kerasmi.data import pipeline
+from kerasmi.data import kept, pipeline
 from kerasmi.data.dataset import Dataset
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.recipe import Recipe
@@ -19,7 +19,7 @@ class HeldOutImages:
 
     They are never augmented, so what a frozen network makes of them does not
     change either: both are worked out once and kept, where they fit in
-    `pipeline.KEPT_BYTES`, for all tasks and epochs of a run.
+    `kept.KEPT_BYTES`, for all tasks and epochs of a run.
 
     Args:
         recipe: says how large images are.
@@ -90,4 +90,4 @@ def compiled(network: keras.Model) -> tf.function:
 
 
 def _fits(dataset: Dataset, split: str, floats: int) -> bool:
-    return 4 * floats * len(dataset.rows(split)) <= pipeline.KEPT_BYTES
+    return 4 * floats * len(dataset.rows(split)) <= kept.KEPT_BYTES

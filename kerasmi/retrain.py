@@ -15,8 +15,8 @@ import pandas as pd
 import tensorflow as tf
 
 from kerasmi import build, callbacks
+from kerasmi.data import kept, pipeline
 from kerasmi.data import labels as label_policy
-from kerasmi.data import pipeline
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import DataError
 from kerasmi.evaluation import auc
@@ -143,7 +143,7 @@ def _unaugmented(
     the features do not fit in memory.
     """
     floats = np.prod(encoder.lower.output_shape[1:])
-    fits = 4 * floats * len(chosen) <= pipeline.KEPT_BYTES
+    fits = 4 * floats * len(chosen) <= kept.KEPT_BYTES
     if recipe.retrain.augmentation is not None or not fits:
         return None
     images, _ = pipeline.images(

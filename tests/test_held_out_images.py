@@ -89,7 +89,7 @@ def test_what_does_not_fit_in_memory_is_read_again_and_is_the_same(
     recipe, dataset, encoder, read, monkeypatch
 ):
     kept = joined(HeldOutImages(recipe, dataset).features("test", encoder))
-    monkeypatch.setattr(pipeline, "KEPT_BYTES", 1)
+    monkeypatch.setattr(kept, "KEPT_BYTES", 1)
     held_out = HeldOutImages(recipe, dataset)
     for _ in range(2):
         np.testing.assert_array_equal(

@@ -61,76 +61,110 @@ def draw(augmentation: Augmentation, seed: Tensor, batch: Tensor) -> Tensor:
     return uniform * tf.constant(ranges) + tf.constant([0.0, 1.0, 0.0, 0.0])
 
 
-def warp(image: Tensor, motion: Tensor, size: int) -> Tensor:
-    """Rotates, scales and shifts an image about its centre, then crops it.
+def margin(augmentation: Augmentation | None, size: int) -> int:
+    """Returns how far beside the central square a map may read, in pixels."""
+    if augmentation is None:
+        return 0
+    turn = math.radians(min(augmentation.rotation, 45.0))
+    half = (size - 1) / 2
+    farthest = half + augmentation.translation * size
+    farthest *= (math.cos(turn) + math.sin(turn)) / (1 - augmentation.scale)
+    return max(0, math.ceil(farthest - half)) + 1
 
-    An output pixel p is read at c + R(p - c' - t) / s, with c' the centre of
-    the output, c the same point of the input, R the rotation, t the shift and
-    s the scale. Bilinear; black (0) outside of the image.
+
+@tf.function(jit_compile=True, autograph=False)
+def warp(squares: Tensor, motions: Tensor, size: int) -> Tensor:
+    """Rotates, scales and shifts images about their centre, then crops them.
+
+    An output pixel p is read at c + R(p - c - t) / s, with c the centre, R
+    the rotation, t the shift and s the scale. Bilinear; black (0) outside.
+    One kernel for the batch, compiled by XLA for each of its shapes.
 
     Args:
-        image: `(H, W, 1)`, neither side below `size`.
-        motion: `(4,)`: angle, scale, shift down, shift right, see `draw`.
-        size: Side of the result, in pixels.
+        squares: `(B, S, S)` uint16 or float32 in [0, 1], see `read`.
+        motions: `(B, 4)`: angle, scale, down, right, see `draw`.
+        size: Side of the results, in pixels.
 
     Returns:
-        `(size, size, 1)` float32; the central square, exactly, where nothing
-        moves.
+        `(B, size, size, 1)` float32; the central square, exactly, where
+        nothing moves.
     """
-    top, left = images.crop_offset(image, size)
-    angle, scale, down, right = tf.unstack(motion)
+    side = squares.shape[1]
+    angle, scale, down, right = (
+        part[:, None, None] for part in tf.unstack(motions, axis=1)
+    )
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
-    centre = (size - 1) / 2
-    x = centre + right * size
-    y = centre + down * size
-    matrix = tf.stack(
-        [
-            cosine,
-            -sine,
-            centre - (cosine * x - sine * y) + tf.cast(left, tf.float32),
-            sine,
-            cosine,
-            centre - (sine * x + cosine * y) + tf.cast(top, tf.float32),
-            0.0,
-            0.0,
-        ]
-    )
-    warped = tf.raw_ops.ImageProjectiveTransformV3(
-        images=image[tf.newaxis],
-        transforms=matrix[tf.newaxis],
-        output_shape=[size, size],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    return tf.ensure_shape(warped[0], (size, size, 1))
+    middle = (size - 1) / 2
+    at = tf.range(size, dtype=tf.float32)
+    column, row = at[None, None, :], at[None, :, None]
+    x, y = middle + right * size, middle + down * size
+    source_x = cosine * column - sine * row + (middle - (cosine * x - sine * y))
+    source_y = sine * column + cosine * row + (middle - (sine * x + cosine * y))
+    left, top = tf.floor(source_x), tf.floor(source_y)
+    # Added to whole numbers, so that no margin changes how weights are rounded.
+    first = (side - size) // 2
+    i = tf.cast(left, tf.int32) + first
+    j = tf.cast(top, tf.int32) + first
+    begin = (tf.range(tf.shape(squares)[0]) * side**2)[:, None, None]
+    pixels = tf.reshape(squares, (-1,))
+
+    def read_at(j: Tensor, i: Tensor) -> Tensor:
+        inside = (i >= 0) & (i < side) & (j >= 0) & (j < side)
+        place = tf.clip_by_value(j, 0, side - 1) * side
+        place += tf.clip_by_value(i, 0, side - 1) + begin
+        value = tf.gather(pixels, place)
+        return tf.where(inside, as_float(value), 0.0)
+
+    across, along = source_x - left, source_y - top
+    above = read_at(j, i) * (1 - across) + read_at(j, i + 1) * across
+    below = read_at(j + 1, i) * (1 - across) + read_at(j + 1, i + 1) * across
+    return (above * (1 - along) + below * along)[..., None]
 
 
-def load(pngs: Tensor, size: int, motions: Tensor | None = None) -> Tensor:
-    """Decodes a batch of images, resizes them, then crops or warps them.
+def read(
+    pngs: Tensor, size: int, margin: int = 0, resize: bool = True
+) -> Tensor:
+    """Decodes a batch of images and cuts their central squares.
+
+    Args:
+        pngs: `(B,)` strings.
+        size: Side of the central square, in pixels.
+        margin: Pixels around it that are kept for `warp`.
+        resize: Scale the shorter side to `size`; False where all have it.
+
+    Returns:
+        `(B, size + 2 * margin, size + 2 * margin)`: float32 in [0, 1] if
+        resized, else uint16 as stored.
+    """
+
+    def one(png: Tensor) -> Tensor:
+        if resize:
+            image = images.resize(images.decode(png), size)
+        else:
+            image = images.decode_16(png)
+        return images.centre_crop(image, size, margin)[..., 0]
+
+    side = size + 2 * margin
+    kind = tf.float32 if resize else tf.uint16
+    # One image at a time: they may have any shape.
+    return tf.map_fn(
+        one, pngs, fn_output_signature=tf.TensorSpec((side, side), kind)
+    )
+
+
+def as_float(pixels: Tensor) -> Tensor:
+    """Returns float32 in [0, 1] of what `read` gives, of any shape."""
+    return pixels if pixels.dtype == tf.float32 else images.to_float(pixels)
+
+
+def load(pngs: Tensor, size: int) -> Tensor:
+    """Decodes a batch of images, resizes them and cuts the central square.
 
     Args:
         pngs: `(B,)` strings.
         size: Side of the result, in pixels.
-        motions: `(B, 4)`, see `draw`; None takes the central square.
 
     Returns:
         `(B, size, size, 1)` float32 in [0, 1].
     """
-
-    def crop(png: Tensor) -> Tensor:
-        image = images.resize(images.decode(png), size)
-        return images.centre_crop(image, size)
-
-    def move(png: Tensor, motion: Tensor) -> Tensor:
-        image = images.resize(images.decode(png), size)
-        return warp(image, motion, size)
-
-    # One image at a time: a warp of the whole batch is not faster (measured),
-    # and images of any shape keep what lies beside their central square.
-    result = tf.TensorSpec((size, size, 1), tf.float32)
-    if motions is None:
-        return tf.map_fn(crop, pngs, fn_output_signature=result)
-    return tf.map_fn(
-        lambda args: move(*args), (pngs, motions), fn_output_signature=result
-    )
+    return read(pngs, size)[..., None]

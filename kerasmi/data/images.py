@@ -1,4 +1,4 @@
-"""Pixels: PNG bytes to float32 in [0, 1], at the size asked for."""
+"""Pixels: PNG bytes to a square of the size asked for."""
 
 import struct
 
@@ -38,17 +38,33 @@ def png_size(png: bytes) -> tuple[int, int]:
 def decode(png: Tensor) -> Tensor:
     """Decodes one grayscale PNG.
 
-    Read as uint16: 16-bit values span 0..65535 and wrap to negative numbers
-    as int16, while TensorFlow multiplies 8-bit values by 257, so that one
-    division is right for both depths.
-
     Args:
         png: Scalar string.
 
     Returns:
         `(H, W, 1)` float32 in [0, 1].
     """
-    pixels = tf.io.decode_png(png, channels=1, dtype=tf.uint16)
+    return to_float(decode_16(png))
+
+
+def decode_16(png: Tensor) -> Tensor:
+    """Decodes one grayscale PNG of either depth to 16 bits.
+
+    16-bit values span 0..65535 and wrap to negative numbers as int16, while
+    TensorFlow multiplies 8-bit values by 257, so that one division, that of
+    `to_float`, is right for both depths.
+
+    Args:
+        png: Scalar string.
+
+    Returns:
+        `(H, W, 1)` uint16.
+    """
+    return tf.io.decode_png(png, channels=1, dtype=tf.uint16)
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """Returns uint16 pixels, of any shape, as float32 in [0, 1]."""
     return tf.cast(pixels, tf.float32) / 65535.0
 
 
@@ -77,19 +93,28 @@ def resize(image: Tensor, size: int) -> Tensor:
     )
 
 
-def centre_crop(image: Tensor, size: int) -> Tensor:
-    """Cuts the central square.
+def centre_crop(image: Tensor, size: int, margin: int = 0) -> Tensor:
+    """Cuts the central square, with what lies around it.
 
     Args:
         image: `(H, W, 1)`, neither side below `size`.
         size: Side of the square, in pixels.
+        margin: Pixels kept on each side of it; black (0) outside of the image.
 
     Returns:
-        `(size, size, 1)`.
+        `(S, S, 1)`, `S = size + 2 * margin`, of the image's type.
     """
-    top, left = crop_offset(image, size)
-    square = image[top : top + size, left : left + size]
-    return tf.ensure_shape(square, (size, size, 1))
+    side = size + 2 * margin
+    offset = tf.stack(crop_offset(image, size)) - margin
+    start = tf.maximum(offset, 0)
+    end = tf.minimum(offset + side, tf.shape(image)[:2])
+    square = image[start[0] : end[0], start[1] : end[1]]
+    if margin:
+        before = start - offset
+        after = side - before - (end - start)
+        padding = tf.stack([before, after], axis=1)
+        square = tf.pad(square, tf.pad(padding, [[0, 1], [0, 0]]))
+    return tf.ensure_shape(square, (side, side, 1))
 
 
 def crop_offset(image: Tensor, size: int) -> tuple[Tensor, Tensor]:

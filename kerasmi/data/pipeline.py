@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi.data import stream, texts, wire
-from kerasmi.data.augment import Augmentation, draw, load
+from kerasmi.data import augment, kept, stream, texts, wire
+from kerasmi.data.augment import Augmentation
 from kerasmi.data.dataset import Dataset
+from kerasmi.data.kept import Content
 from kerasmi.data.labels import Blank, Uncertain, targets
 from kerasmi.data.stream import Order
 from kerasmi.data.texts import BUCKETS, Tokenizer
@@ -23,9 +24,6 @@ from kerasmi.errors import DataError
 from kerasmi.types import Tensor
 
 __all__ = ["Augmentation", "images", "labelled", "pairs"]
-
-# Below this size the images of `keep` are decoded once.
-KEPT_BYTES = 256 * 2**20
 
 _MOTION, _SENTENCES = range(2)
 
@@ -96,25 +94,44 @@ def pairs(
             "learning from image-report pairs needs text."
         )
 
-    def prepare(seed: Tensor, _: Tensor, serialized: Tensor) -> dict:
+    pictures = _Pictures(dataset, image_size, augmentation)
+    written = _Texts(tokenizer, scope, sentences, max_tokens, buckets)
+
+    def read(serialized: Tensor) -> Content:
         record = wire.parse(serialized, ("image", "study_number", "sentences"))
-        if scope == "local":
-            key = stream.fold_in(seed, _SENTENCES)
-            text = texts.draw_sentences(record["sentences"], sentences, key)
-        else:
-            text = texts.join_sentences(record["sentences"])
-        token_ids, mask = texts.pack(text, tokenizer, max_tokens, buckets)
         return {
-            "images": _images(record["image"], image_size, augmentation, seed),
-            "token_ids": token_ids,
-            "padding_mask": mask,
+            "squares": pictures.read(record["image"]),
             "study_ids": record["study_number"],
+            "texts": written.read(record["sentences"]),
+        }
+
+    def hold(content: Content) -> Content:
+        return {**content, "texts": written.hold(content["texts"])}
+
+    def make(seed: Tensor, _: Tensor, content: Content) -> dict[str, Tensor]:
+        token_ids, mask = written.make(seed, content["texts"])
+        # what is ragged forgets how many images a batch has
+        shape = (content["study_ids"].shape[0], sentences, None)
+        return {
+            "images": pictures.make(seed, content["squares"]),
+            "token_ids": tf.ensure_shape(token_ids, shape),
+            "padding_mask": tf.ensure_shape(mask, shape),
+            "study_ids": content["study_ids"],
         }
 
     order = Order(
         batch_size, shuffle, seed, epochs, first_epoch, drop_remainder
     )
-    return _pipeline(dataset, split, rows, order, prepare)
+    stream.check(dataset, split, len(rows), order)
+    numbers = rows.index.to_numpy()
+    if not kept.fits(dataset, split, numbers, pictures.side):
+        batches = _streamed(dataset, split, numbers, order, read, make)
+    else:
+        records = stream.in_memory(dataset, split, numbers)
+        pictures.hold(records)
+        content = hold(kept.gather(records, read))
+        batches = _kept(numbers, order, content, make)
+    return _finished(batches, order, len(rows))
 
 
 def labelled(
@@ -183,23 +200,33 @@ def labelled(
             f"blank={blank!r}."
         )
     rows, values = rows[used], values[used]
-    numbers = tf.constant(rows.index, tf.int64)
-    given = None if inputs is None else tf.constant(inputs[used])
+    pictures = _Pictures(dataset, image_size, augmentation)
 
-    def prepare(seed: Tensor, row: Tensor, serialized: Tensor) -> tuple:
-        place = tf.searchsorted(numbers, row)
-        if given is not None:
-            return tf.gather(given, place), tf.gather(values, place)
-        png = wire.parse(serialized, ("image",))["image"]
-        return (
-            _images(png, image_size, augmentation, seed),
-            tf.gather(values, place),
-        )
+    def read(serialized: Tensor) -> Content:
+        return {"squares": pictures.read(_png(serialized))}
+
+    def make(seed: Tensor, row: Tensor, content: Content) -> tuple:
+        made = content.get("given")
+        if made is None:
+            made = pictures.make(seed, content["squares"])
+        return made, tf.gather(values, tf.searchsorted(places, row))
 
     order = Order(
         batch_size, shuffle, seed, epochs, first_epoch, drop_remainder
     )
-    return _pipeline(dataset, split, rows, order, prepare)
+    stream.check(dataset, split, len(rows), order)
+    numbers = rows.index.to_numpy()
+    places = tf.constant(numbers, tf.int64)
+    if inputs is not None:
+        content = {"given": tf.constant(inputs[used])}
+        batches = _kept(numbers, order, content, make)
+    elif kept.fits(dataset, split, numbers, pictures.side):
+        records = stream.in_memory(dataset, split, numbers)
+        pictures.hold(records)
+        batches = _kept(numbers, order, kept.gather(records, read), make)
+    else:
+        batches = _streamed(dataset, split, numbers, order, read, make)
+    return _finished(batches, order, len(rows))
 
 
 def images(
@@ -209,7 +236,6 @@ def images(
     batch_size: int,
     image_size: int,
     image_ids: Iterable[str] | None = None,
-    keep: bool = False,
 ) -> tuple[tf.data.Dataset, pd.DataFrame]:
     """Images alone, for prediction, in the order of the data set.
 
@@ -219,8 +245,6 @@ def images(
         batch_size: Images in a batch; the last may have fewer.
         image_size: Side of the images, in pixels.
         image_ids: The images wanted; None is all of the split.
-        keep: Decode them once and keep them, if they fit in `KEPT_BYTES`: for
-            images that are predicted again and again.
 
     Returns:
         A dataset of `(B, H, W, 1)` float32 in [0, 1], and the matching rows
@@ -231,38 +255,128 @@ def images(
     """
     rows = dataset.rows(split, image_ids)
 
-    def prepare(seed: Tensor, _: Tensor, serialized: Tensor) -> Tensor:
-        png = wire.parse(serialized, ("image",))["image"]
-        return _images(png, image_size, None, seed)
+    pictures = _Pictures(dataset, image_size, None)
+
+    def read(serialized: Tensor) -> Content:
+        return {"squares": pictures.read(_png(serialized))}
+
+    def make(seed: Tensor, _: Tensor, content: Content) -> Tensor:
+        return pictures.make(seed, content["squares"])
 
     order = Order(batch_size, shuffle=False, drop_remainder=False)
-    batches, _ = _pipeline(dataset, split, rows, order, prepare)
-    if keep and 4 * len(rows) * image_size**2 <= KEPT_BYTES:
-        batches = batches.cache()
-    return batches, rows
+    numbers = rows.index.to_numpy()
+    batches = _streamed(dataset, split, numbers, order, read, make)
+    return _finished(batches, order, len(rows))[0], rows
 
 
-def _images(
-    png: Tensor, size: int, augmentation: Augmentation | None, seed: Tensor
-) -> Tensor:
-    if augmentation is None:
-        return load(png, size)
-    key = stream.fold_in(seed, _MOTION)
-    return load(png, size, draw(augmentation, key, tf.shape(png)[0]))
+def _png(serialized: Tensor) -> Tensor:
+    return wire.parse(serialized, ("image",))["image"]
 
 
-def _pipeline(
+class _Pictures:
+    """The images of batches: read without chance, then moved at random."""
+
+    def __init__(
+        self, dataset: Dataset, size: int, augmentation: Augmentation | None
+    ) -> None:
+        self.size = size
+        self.augmentation = augmentation
+        self.margin = augment.margin(augmentation, size)
+        self.resize = dataset.image_size != size
+
+    @property
+    def side(self) -> int:
+        return self.size + 2 * self.margin
+
+    def hold(self, serialized: Tensor) -> None:
+        """Reads no more around the squares than these records have."""
+        if not self.resize:
+            self.margin = kept.margin(serialized, self.size, self.margin)
+
+    def read(self, pngs: Tensor) -> Tensor:
+        return augment.read(pngs, self.size, self.margin, self.resize)
+
+    def make(self, seed: Tensor, squares: Tensor) -> Tensor:
+        if self.augmentation is None:
+            return augment.as_float(squares)[..., None]
+        key = stream.fold_in(seed, _MOTION)
+        motions = augment.draw(self.augmentation, key, tf.shape(squares)[0])
+        made = augment.warp(squares, motions, self.size)
+        return tf.ensure_shape(
+            made, (squares.shape[0], self.size, self.size, 1)
+        )
+
+
+class _Texts:
+    """The texts of batches: read without chance, then drawn and packed."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        scope: str,
+        sentences: int,
+        max_tokens: int,
+        buckets: Sequence[int],
+    ) -> None:
+        self.local = scope == "local"
+        self.sentences = sentences
+        self.packing = (tokenizer, max_tokens, buckets)
+        self.pack = lambda text: texts.pack(text, *self.packing)
+
+    def read(self, sentences: Tensor) -> Tensor:
+        return sentences if self.local else texts.join_sentences(sentences)
+
+    def hold(self, found: Tensor) -> Tensor:
+        """Packs each text once; from now on texts are told by number."""
+        numbers, distinct = texts.number(found)
+        self.pack = texts.Packed(distinct, *self.packing).take
+        return numbers
+
+    def make(self, seed: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+        if self.local:
+            key = stream.fold_in(seed, _SENTENCES)
+            found = texts.draw_sentences(found, self.sentences, key)
+        return self.pack(found)
+
+
+def _streamed(
     dataset: Dataset,
     split: str,
-    rows: pd.DataFrame,
+    numbers: np.ndarray,
     order: Order,
-    prepare: Callable[..., object],
-) -> tuple[tf.data.Dataset, int]:
-    steps = order.steps(len(rows))
-    batches = stream.batches(dataset, split, rows.index.to_numpy(), order)
-    batches = batches.map(
-        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    read: Callable[[Tensor], Content],
+    make: Callable[[Tensor, Tensor, Content], object],
+) -> tf.data.Dataset:
+    """Batches whose records are read when they are wanted."""
+    return stream.batches(dataset, split, numbers, order).map(
+        lambda seed, row, serialized: make(seed, row, read(serialized)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
     )
+
+
+def _kept(
+    numbers: np.ndarray,
+    order: Order,
+    content: Content,
+    make: Callable[[Tensor, Tensor, Content], object],
+) -> tf.data.Dataset:
+    """Batches whose records have been read: the same ones, sooner."""
+    rows = tf.constant(numbers, tf.int64)
+
+    def batch(seed: Tensor, place: Tensor) -> object:
+        own = {name: tf.gather(all_, place) for name, all_ in content.items()}
+        return make(seed, tf.gather(rows, place), own)
+
+    return stream.places(len(numbers), order).map(
+        batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+
+
+def _finished(
+    batches: tf.data.Dataset, order: Order, records: int
+) -> tuple[tf.data.Dataset, int]:
+    steps = order.steps(records)
     total = steps * (order.epochs - order.first_epoch)
     batches = batches.apply(tf.data.experimental.assert_cardinality(total))
     options = tf.data.Options()

@@ -85,53 +85,98 @@ def batches(
     Raises:
         DataError: There are too few records for one batch.
     """
-    if not order.steps(len(rows)):
+    check(dataset, split, len(rows), order)
+    if not is_small(dataset, split, rows):
+        return _epochs(order, _from_shards(dataset, split, rows, order))
+    serialized = in_memory(dataset, split, rows)
+    numbers = tf.constant(rows, tf.int64)
+    return places(len(rows), order).map(
+        lambda seed, place: (
+            seed,
+            tf.gather(numbers, place),
+            tf.gather(serialized, place),
+        )
+    )
+
+
+def places(records: int, order: Order) -> tf.data.Dataset:
+    """Streams which records make each batch of a run, where all are at hand.
+
+    Args:
+        records: Their number.
+        order: How they make batches.
+
+    Returns:
+        A dataset of `(seed, places)`: as of `batches`; `(B,)` int64 numbers
+        below `records`.
+    """
+
+    def of_epoch(seed: Tensor) -> tf.data.Dataset:
+        numbers = tf.range(records, dtype=tf.int64)
+        if order.shuffle:
+            numbers = _permute(numbers, fold_in(seed, _SHARDS))
+        return tf.data.Dataset.from_tensor_slices(numbers)
+
+    return _epochs(order, of_epoch)
+
+
+def is_small(dataset: Dataset, split: str, rows: np.ndarray) -> bool:
+    """Whether the records wanted are read once and kept."""
+    share = len(rows) / sum(dataset.shard_sizes(split))
+    return bool(dataset.num_bytes(split) * share <= IN_MEMORY_BYTES)
+
+
+def in_memory(dataset: Dataset, split: str, rows: np.ndarray) -> Tensor:
+    """Returns the serialised records wanted, `(n,)` strings.
+
+    Raises:
+        DataError: A file has changed since the data set was opened.
+    """
+    if dataset.num_bytes(split) <= IN_MEMORY_BYTES:
+        # Whole files are read with their checksums, picked records are not.
+        dataset.verify(full=True, split=split)
+    ids = dataset.rows(split)["image_id"].iloc[rows]
+    return tf.constant(list(read_serialized(dataset, split, ids)))
+
+
+def check(dataset: Dataset, split: str, records: int, order: Order) -> None:
+    """Raises where there is no batch.
+
+    Raises:
+        DataError: There are too few records for one.
+    """
+    if not order.steps(records):
         raise DataError(
-            f"{dataset.path}: {len(rows)} {split} images do not fill one "
+            f"{dataset.path}: {records} {split} images do not fill one "
             f"batch of {order.batch_size}: take a smaller batch_size."
         )
-    share = len(rows) / sum(dataset.shard_sizes(split))
-    small = dataset.num_bytes(split) * share <= IN_MEMORY_BYTES
-    source = _from_memory if small else _from_shards
-    epoch_records = source(dataset, split, rows, order)
+
+
+def _epochs(
+    order: Order, records: Callable[[Tensor], tf.data.Dataset]
+) -> tf.data.Dataset:
+    """Epoch seed -> records, in batches that begin with their own seed."""
 
     def epoch_batches(epoch: Tensor) -> tf.data.Dataset:
         # Seeds this function's graph alone: `shuffle` mixes the graph's seed
         # in, and the caller's global seed must not change the order.
         tf.random.set_seed(0x6B65726173)
         seed = fold_in(tf.constant([order.seed, 0], tf.int64), epoch)
-        batched = epoch_records(seed).batch(
+        batched = records(seed).batch(
             order.batch_size, drop_remainder=order.drop_remainder
         )
         batch_seed = fold_in(seed, _BATCH)
         return batched.enumerate().map(
-            lambda step, batch: (fold_in(batch_seed, step), *batch)
+            lambda step, *batch: (fold_in(batch_seed, step), *_flat(batch))
         )
 
     epochs = tf.data.Dataset.range(order.first_epoch, order.epochs)
     return epochs.flat_map(epoch_batches)
 
 
-def _from_memory(
-    dataset: Dataset, split: str, rows: np.ndarray, order: Order
-) -> Callable[[Tensor], tf.data.Dataset]:
-    """Returns epoch seed -> `(row, serialized)`, all in one permutation."""
-    if dataset.num_bytes(split) <= IN_MEMORY_BYTES:
-        # Whole files are read with their checksums, picked records are not.
-        dataset.verify(full=True, split=split)
-    ids = dataset.rows(split)["image_id"].iloc[rows]
-    serialized = tf.constant(list(read_serialized(dataset, split, ids)))
-    numbers = tf.constant(rows, tf.int64)
-
-    def records(seed: Tensor) -> tf.data.Dataset:
-        places = tf.range(len(rows), dtype=tf.int64)
-        if order.shuffle:
-            places = _permute(places, fold_in(seed, _SHARDS))
-        return tf.data.Dataset.from_tensor_slices(places).map(
-            lambda place: (numbers[place], serialized[place])
-        )
-
-    return records
+def _flat(batch: tuple) -> tuple:
+    (only,) = batch
+    return only if isinstance(only, tuple) else batch
 
 
 def _from_shards(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasmi.types import Tensor
 
-BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 320)
+BUCKETS = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 320)
 
 
 class Tokenizer(Protocol):
@@ -104,6 +104,57 @@ def pack(
         tf.ensure_shape(tf.reshape(token_ids, shape), fixed),
         tf.ensure_shape(tf.reshape(mask, shape), fixed),
     )
+
+
+def number(texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers the distinct texts.
+
+    Args:
+        texts: Strings of any shape, or ragged.
+
+    Returns:
+        The numbers, int32 of the same shape, and the texts, `(T,)`.
+    """
+    if isinstance(texts, tf.RaggedTensor):
+        distinct, places = tf.unique(texts.flat_values)
+        return texts.with_flat_values(places), distinct
+    distinct, places = tf.unique(tf.reshape(texts, (-1,)))
+    return tf.reshape(places, tf.shape(texts)), distinct
+
+
+class Packed:
+    """Texts that were packed once, each to be taken as often as it is drawn.
+
+    Args:
+        texts: `(T,)` strings, at least one.
+        tokenizer: See `Tokenizer`.
+        max_tokens: Longest length, `[CLS]` and `[SEP]` counted.
+        buckets: The other lengths allowed, in tokens.
+    """
+
+    def __init__(
+        self,
+        texts: Tensor,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        buckets: Sequence[int] = BUCKETS,
+    ) -> None:
+        packed, mask = pack(texts[:, None], tokenizer, max_tokens, buckets)
+        self._token_ids = packed[:, 0]
+        self._lengths = tf.math.count_nonzero(mask[:, 0], axis=1)
+        self._sizes = tf.constant(bucket_sizes(max_tokens, buckets), tf.int64)
+
+    def take(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns what `pack` gives for the texts of these numbers.
+
+        Args:
+            numbers: `(B, K)` int, places among the texts.
+        """
+        lengths = tf.gather(self._lengths, numbers)
+        place = tf.searchsorted(self._sizes, tf.reduce_max(lengths)[None])
+        length = tf.gather(self._sizes, place[0])
+        token_ids = tf.gather(self._token_ids[:, :length], numbers)
+        return token_ids, tf.sequence_mask(lengths, length)
 
 
 def bucket_sizes(max_tokens: int, buckets: Sequence[int]) -> list[int]:

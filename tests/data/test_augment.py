@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasmi.data import augment
+from kerasmi.data import augment, images
 from kerasmi.data.augment import Augmentation
+
+BESIDE = 24  # holds every picture of these tests
 
 
 def picture(height=8, width=8, seed=0):
@@ -14,7 +16,8 @@ def picture(height=8, width=8, seed=0):
 
 def warp(image, angle=0.0, scale=1.0, down=0.0, right=0.0, size=8):
     motion = tf.constant([np.radians(angle), scale, down, right], tf.float32)
-    return augment.warp(tf.constant(image), motion, size).numpy()
+    square = images.centre_crop(tf.constant(image), size, margin=BESIDE)
+    return augment.warp(square[None, ..., 0], motion[None], size)[0].numpy()
 
 
 def reference(image, angle, scale, down, right, size):
@@ -131,9 +134,67 @@ def test_the_left_stays_left():
     image = np.zeros((16, 16, 1), np.float32)
     image[:, :6] = 1
     motions = augment.draw(Augmentation(), tf.constant([0, 0]), 100)
-    for motion in motions:
-        warped = augment.warp(tf.constant(image), motion, 16).numpy()
+    squares = tf.repeat(tf.constant(image)[None, ..., 0], 100, axis=0)
+    for warped in augment.warp(squares, motions, 16).numpy():
         assert warped[:, :8].sum() > 5 * warped[:, 8:].sum()
+
+
+@pytest.mark.parametrize("ranges", [(8, 0.1, 0.06), (20, 0.1, 0.1), (90, 0, 0)])
+def test_a_batch_in_one_kernel_agrees_with_tensorflows_own_warp(ranges):
+    augmentation, size = Augmentation(*ranges), 16
+    rng = np.random.default_rng(0)
+    stored = rng.integers(0, 2**16, (12, 16, 40, 1), np.uint16)
+    motions = augment.draw(augmentation, tf.constant([1, 2]), 12)
+    margin = augment.margin(augmentation, size)
+    squares = tf.stack(
+        [images.centre_crop(image, size, margin)[..., 0] for image in stored]
+    )
+    assert squares.dtype == tf.uint16
+    for image, motion, made in zip(
+        stored, motions, augment.warp(squares, motions, size), strict=True
+    ):
+        expected = projected(images.to_float(image), motion, size)
+        np.testing.assert_allclose(made, expected, atol=5e-5)
+
+
+def projected(image, motion, size):
+    """One image by TensorFlow's projective transform."""
+    angle, scale, down, right = motion.numpy().astype(float)
+    cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
+    middle, left = (size - 1) / 2, (image.shape[1] - size) // 2
+    x, y = middle + right * size, middle + down * size
+    rows = [cosine, -sine, middle - (cosine * x - sine * y) + left]
+    rows += [sine, cosine, middle - (sine * x + cosine * y), 0, 0]
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=tf.constant([rows], tf.float32),
+        output_shape=[size, size],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )[0]
+
+
+@pytest.mark.parametrize(
+    "ranges", [(8, 0.1, 0.06), (45, 0.3, 0.5), (180, 0, 0)]
+)
+def test_the_margin_holds_all_that_a_map_reads(ranges):
+    augmentation, size = Augmentation(*ranges), 8
+    margin = augment.margin(augmentation, size)
+    image = picture(size, 80)[None, ..., 0]
+    image = np.concatenate([image] * 10, axis=1)
+    motions = augment.draw(augmentation, tf.constant([1, 2]), 200)
+    narrow, wide = (
+        tf.repeat(
+            images.centre_crop(image[0, ..., None], size, beside)[None, ..., 0],
+            200,
+            axis=0,
+        )
+        for beside in (margin, margin + 9)
+    )
+    np.testing.assert_array_equal(
+        augment.warp(narrow, motions, size), augment.warp(wide, motions, size)
+    )
 
 
 def test_parallel_calls_do_not_change_the_result(make):
@@ -144,7 +205,7 @@ def test_parallel_calls_do_not_change_the_result(make):
     def prepare(step, batch):
         seed = tf.stack([5, step])
         motions = augment.draw(Augmentation(), seed, tf.shape(batch)[0])
-        return augment.load(batch, 8, motions)
+        return augment.warp(augment.read(batch, 8, margin=3), motions, 8)
 
     one, four = (
         np.concatenate(list(batches.map(prepare, calls).as_numpy_iterator()))

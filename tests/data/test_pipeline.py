@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerasmi.data import kept, pipeline, stream
 from kerasmi.data import labels as policies
-from kerasmi.data import pipeline, stream
 from kerasmi.data.augment import Augmentation
 from kerasmi.data.schema import study_number
 from kerasmi.errors import DataError
@@ -13,9 +13,11 @@ from kerasmi.errors import DataError
 MOVING = Augmentation(10, 0.1, 0.1)
 
 
-@pytest.fixture(params=["memory", "shards"])
-def both_sources(request, monkeypatch):
-    """Small sets are kept in memory, large ones read from their shards."""
+@pytest.fixture(params=["kept", "memory", "shards"])
+def every_source(request, monkeypatch):
+    """Small sets are decoded once, larger ones kept, large ones on disk."""
+    if request.param != "kept":
+        monkeypatch.setattr(kept, "KEPT_BYTES", 0)
     if request.param == "shards":
         monkeypatch.setattr(stream, "IN_MEMORY_BYTES", 0)
 
@@ -68,7 +70,7 @@ def run(built):
     return made
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_a_seed_decides_every_batch(pairs):
     options = {"augmentation": MOVING, "sentences": 2, "epochs": 2}
     tf.random.set_seed(0)
@@ -80,7 +82,7 @@ def test_a_seed_decides_every_batch(pairs):
         assert not equal([b[key] for b in first], [b[key] for b in other])
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_a_resumed_run_continues_the_batches(pairs):
     options = {"augmentation": MOVING, "sentences": 2, "epochs": 3}
     whole = run(pairs(**options))
@@ -89,7 +91,7 @@ def test_a_resumed_run_continues_the_batches(pairs):
     assert equal(whole[5:], rest)
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_an_epoch_has_every_image_once(pairs, names):
     batches, steps = pairs(epochs=3, drop_remainder=False)
     made = run((batches, steps))
@@ -104,7 +106,7 @@ def test_an_epoch_has_every_image_once(pairs, names):
     assert orders[0] != sorted(orders[0])
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_whole_batches_leave_out_the_remainder_alone(pairs, names):
     batches, steps = pairs(epochs=4)
     assert steps == 5
@@ -122,6 +124,38 @@ def test_memory_and_shards_hold_the_same(pairs, monkeypatch):
     memory = run(pairs(**options))
     monkeypatch.setattr(stream, "IN_MEMORY_BYTES", 0)
     assert equal(memory, run(pairs(**options)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sentences": 3, "augmentation": MOVING},
+        {"scope": "global"},
+        {"image_size": 5, "augmentation": MOVING},
+        {"max_tokens": 4, "drop_remainder": False},
+    ],
+    ids=str,
+)
+def test_what_is_read_once_makes_the_batches_of_what_is_read_each_time(
+    pairs, monkeypatch, options
+):
+    once = run(pairs(**options, epochs=2))
+    monkeypatch.setattr(kept, "KEPT_BYTES", 0)
+    assert equal(once, run(pairs(**options, epochs=2)))
+
+
+def test_inputs_stand_in_for_the_images_they_were_made_of(labelled, names):
+    options = {"epochs": 2, "shuffle": True}
+    seen = run(labelled(**options))
+    features = np.concatenate(
+        [images for images, _ in run(labelled(shuffle=False))]
+    )
+    given = run(labelled(**options, inputs=2 * features))
+    for (images, targets), (made, own) in zip(seen, given, strict=True):
+        np.testing.assert_array_equal(2 * images, made)
+        np.testing.assert_array_equal(targets, own)
+    with pytest.raises(ValueError, match="augmented"):
+        labelled(inputs=features, augmentation=MOVING)
 
 
 def test_a_small_buffer_and_few_readers_lose_nothing(pairs, names, monkeypatch):
@@ -173,7 +207,7 @@ def test_the_global_scope_reads_the_whole_report(pairs, names, tokenizer):
             assert tokenizer.text(batch["token_ids"][b, 0]) == " ".join(parts)
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_images_without_a_sentence_take_no_part(make, tmp_path, pairs, names):
     made = [make.record(n, sentences=() if n % 3 else None) for n in range(9)]
     dataset = make.write(tmp_path / "a", made)
@@ -238,7 +272,7 @@ def answers(made, names):
     }
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_targets_are_those_of_the_image(labelled, names):
     found = answers(run(labelled(uncertain="ones")), names)
     assert len(found) == 23
@@ -247,7 +281,7 @@ def test_targets_are_those_of_the_image(labelled, names):
         assert target == [number % 2, (1, 0, 1, -1)[number % 4]]
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_a_few_labelled_images_are_picked(labelled, names):
     wanted = ["i020", "i001", "i007", "i012", "i005"]
     batches, steps = labelled(image_ids=wanted, epochs=2)
@@ -292,7 +326,7 @@ def test_unknown_images_and_labels_are_named(labelled):
         labelled(labels=["Mass"])
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_predictions_come_in_the_order_of_the_rows(toy, names):
     batches, rows = pipeline.images(toy, "train", batch_size=7, image_size=8)
     found = [n for batch in batches for n in names(batch)]
@@ -302,7 +336,7 @@ def test_predictions_come_in_the_order_of_the_rows(toy, names):
     assert targets[:, 0].tolist() == [n % 2 for n in range(23)]
 
 
-@pytest.mark.usefixtures("both_sources")
+@pytest.mark.usefixtures("every_source")
 def test_predictions_may_be_of_a_few_images(toy, names):
     ids = ["i011", "i002"]
     batches, rows = pipeline.images(

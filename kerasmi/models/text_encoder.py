@@ -9,6 +9,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from kerasmi.models import lean_bert, packing
 from kerasmi.models.exact_bert import ExactBertBackbone
 from kerasmi.models.first_token import first_token
 from kerasmi.types import Tensor
@@ -20,6 +21,11 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 @keras.saving.register_keras_serializable(package="kerasmi")
 class TextEncoder(keras.Model):
     """Token ids to one feature vector per text.
+
+    In training, each distinct text of a batch is encoded once and padding is
+    left out (`kerasmi.models.lean_bert`); features and gradients are the
+    same, but texts that are alike share their dropout. Where XLA compiles the
+    step, and outside of training, KerasHub's own layers do the work.
 
     Args:
         backbone: a `keras_hub.models.BertBackbone`, whose GELU is the tanh
@@ -140,8 +146,21 @@ class TextEncoder(keras.Model):
         length = ops.shape(token_ids)[-1]
         token_ids = ops.reshape(token_ids, (-1, length))
         mask = ops.cast(ops.reshape(mask, (-1, length)), "int32")
-        features = self._features(token_ids, mask, training)
+        if training and lean_bert.fits(self.backbone):
+            features = self._lean_features(token_ids, mask)
+        else:
+            features = self._features(token_ids, mask, training)
         return ops.reshape(features, (*leading, self.dim))
+
+    def _lean_features(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+        token_ids, mask, which = packing.distinct(token_ids, mask)
+        if self.pooling == "mean":
+            features = lean_bert.means(self.backbone, token_ids, mask)
+        else:
+            features = lean_bert.first_tokens(self.backbone, token_ids, mask)
+        if self.pooling == "pooler":
+            features = self.backbone.pooled_dense(features)
+        return ops.take(features, which, axis=0)
 
     def _features(
         self, token_ids: Tensor, mask: Tensor, training: bool

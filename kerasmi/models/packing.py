@@ -1,0 +1,134 @@
+"""Texts without their padding: the tokens of a batch as one long row.
+
+What a BERT computes for each token by itself (dense layers, normalisation,
+activation, dropout) needs no padding; attention alone asks which token stands
+in which text.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from kerasmi.types import Tensor
+
+
+class Packing(NamedTuple):
+    """Where the `T` tokens of `n` texts stand, in the order of reading.
+
+    Attributes:
+        texts: `(T,)` int32, the text of each token.
+        positions: `(T,)` int32, its place in that text.
+        first: `(n,)` int32, the token that each text begins with.
+        slots: `(n, L)` int32, the token at each place; any where padded.
+        mask: `(n, L)` bool, False where padded.
+    """
+
+    texts: Tensor
+    positions: Tensor
+    first: Tensor
+    slots: Tensor
+    mask: Tensor
+
+
+def packed(mask: Tensor) -> Packing:
+    """The packing of texts; `L` becomes the length of the longest.
+
+    Args:
+        mask: `(n, L)` int or bool, 0 where padded. The first place of a text
+            counts as a token whatever the mask says.
+
+    Returns:
+        See `Packing`.
+    """
+    mask = tf.cast(mask, tf.bool)
+    first = tf.one_hot(0, tf.shape(mask)[1], True, False, dtype=tf.bool)
+    mask = mask | first
+    used = tf.where(tf.reduce_any(mask, axis=0))
+    mask = mask[:, : tf.cast(used[-1, 0], tf.int32) + 1]
+    places = tf.cast(tf.where(mask), tf.int32)
+    flat = tf.reshape(tf.cast(mask, tf.int32), (-1,))
+    slots = tf.reshape(tf.cumsum(flat) - 1, tf.shape(mask))
+    return Packing(places[:, 0], places[:, 1], slots[:, 0], slots, mask)
+
+
+def distinct(token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each different text once.
+
+    Args:
+        token_ids: `(n, L)` int.
+        mask: `(n, L)` int or bool, 0 where padded; what the ids are there
+            makes no text another.
+
+    Returns:
+        Ids `(u, L)` and mask `(u, L)` bool of the different texts, in the
+        order of their first appearance, and `(n,)` int32: which of them each
+        text is.
+    """
+    marked = tf.where(tf.cast(mask, tf.bool), token_ids, -1)
+    # on the host: a GPU may have no kernel for rows
+    with tf.device("CPU:0"):
+        rows, which = tf.raw_ops.UniqueV2(x=marked, axis=[0])
+    rows = tf.ensure_shape(rows, (None, marked.shape[1]))
+    mask = rows >= 0
+    return tf.where(mask, rows, 0), mask, which
+
+
+class Heads(NamedTuple):
+    """How rows of tokens become attention's `(n, H, L, d)`, and back.
+
+    Attributes:
+        spread: `(n, H, L)` int32, rows of `(T * H, d)`.
+        collect: `(T, H)` int32, rows of `(n * H * L, d)`.
+        padded: `(n, 1, L, 1)` bool, True where padded.
+    """
+
+    spread: Tensor
+    collect: Tensor
+    padded: Tensor
+
+
+def heads(packing: Packing, num_heads: int) -> Heads:
+    """The two orders for a number of heads."""
+    head = tf.range(num_heads)
+    length = tf.shape(packing.mask)[1]
+    spread = packing.slots[:, None, :] * num_heads + head[:, None]
+    row = packing.texts[:, None] * num_heads + head
+    collect = row * length + packing.positions[:, None]
+    return Heads(spread, collect, ~packing.mask[:, None, :, None])
+
+
+def spread(x: Tensor, order: Heads) -> Tensor:
+    """`(T, D)` tokens to `(n, H, L, d)`; any token's row where padded."""
+
+    @tf.custom_gradient
+    def apply(x: Tensor) -> tuple[Tensor, object]:
+        # nothing that is read comes from padding: no gradient comes to it
+        return _spread(x, order), lambda g: _collect(g, order)
+
+    return apply(x)
+
+
+def collect(x: Tensor, order: Heads) -> Tensor:
+    """`(n, H, L, d)` to `(T, D)` tokens; padding is left out."""
+
+    @tf.custom_gradient
+    def apply(x: Tensor) -> tuple[Tensor, object]:
+        def grad(g: Tensor) -> Tensor:
+            whole = _spread(g, order)
+            return tf.where(order.padded, tf.zeros((), g.dtype), whole)
+
+        return _collect(x, order), grad
+
+    return apply(x)
+
+
+def _spread(x: Tensor, order: Heads) -> Tensor:
+    num_heads = order.collect.shape[1]
+    rows = tf.reshape(x, (-1, x.shape[-1] // num_heads))
+    return tf.gather(rows, order.spread)
+
+
+def _collect(x: Tensor, order: Heads) -> Tensor:
+    num_heads, size = order.collect.shape[1], x.shape[-1]
+    rows = tf.gather(tf.reshape(x, (-1, size)), order.collect)
+    return tf.reshape(rows, (-1, num_heads * size))

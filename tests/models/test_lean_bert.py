@@ -1,0 +1,258 @@
+"""The lean path is KerasHub's network: features, gradients, in every form."""
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasmi.models import lean_bert, lean_ops, packing
+from kerasmi.models.exact_bert import ExactBertBackbone
+from kerasmi.models.text_encoder import POOLINGS, TextEncoder
+
+KINDS = [keras_hub.models.BertBackbone, ExactBertBackbone]
+LENGTHS = np.array([[7, 3], [5, 7], [2, 1]])
+
+
+def encoder(kind=KINDS[0], pooling="cls", dropout=0.0, dtype=None):
+    keras.utils.set_random_seed(0)
+    backbone = kind(
+        vocabulary_size=30,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        dropout=dropout,
+        max_sequence_length=12,
+        dtype=dtype or "float64",
+    )
+    rng = np.random.default_rng(0)
+    for weight in backbone.trainable_weights:
+        weight.assign(rng.normal(0.0, 0.3, weight.shape))
+    return TextEncoder(backbone, pooling=pooling, dtype=dtype or "float64")
+
+
+def texts():
+    """Three images with two texts; the first text stands there twice."""
+    rng = np.random.default_rng(0)
+    mask = np.arange(9) < LENGTHS[..., None]
+    ids = np.where(mask, rng.integers(1, 30, mask.shape), 0).astype("int32")
+    ids[1, 1], mask[1, 1] = ids[0, 0], mask[0, 0]
+    return {"token_ids": tf.constant(ids), "padding_mask": tf.constant(mask)}
+
+
+GELUS = {
+    "tanh": lambda x: (
+        0.5 * x * (1 + tf.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))
+    ),
+    "exact": lambda x: 0.5 * x * (1 + tf.math.erf(x / 2**0.5)),
+}
+
+
+def plain(made, inputs):
+    """Features by KerasHub's functional network, with all its padding."""
+    for layer in made.backbone.transformer_layers:
+        # TensorFlow's own holds its constants in float32
+        layer._feedforward_intermediate_dense.activation = GELUS[made.gelu]
+    ids = tf.reshape(inputs["token_ids"], (6, -1))
+    mask = tf.cast(tf.reshape(inputs["padding_mask"], ids.shape), "int32")
+    outputs = made.backbone(
+        {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": mask}
+    )
+    sequence = outputs["sequence_output"]
+    if made.pooling == "pooler":
+        features = outputs["pooled_output"]
+    elif made.pooling == "cls":
+        features = sequence[:, 0]
+    else:
+        lengths = np.array(mask).sum(axis=1)
+        rows = zip(sequence, lengths, strict=True)
+        features = tf.stack([tf.reduce_mean(x[:n], 0) for x, n in rows])
+    return tf.reshape(features, (3, 2, -1))
+
+
+def value_and_gradients(made, features):
+    weights = np.random.default_rng(1).normal(size=(3, 2, 8))
+    used = [
+        v.value
+        for v in made.trainable_variables
+        if made.pooling == "pooler" or "pooled" not in v.path
+    ]
+    with tf.GradientTape() as tape:
+        value = features()
+        total = tf.reduce_sum(weights * tf.cast(value, "float64"))
+    gradients = tape.gradient(total, used)
+    return [value, *map(tf.convert_to_tensor, gradients)]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_and_gradients_are_those_of_kerashub(kind, pooling):
+    made, inputs = encoder(kind, pooling), texts()
+    lean = value_and_gradients(made, lambda: made(inputs, training=True))
+    whole = value_and_gradients(made, lambda: plain(made, inputs))
+    for ours, theirs in zip(lean, whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_a_graph_of_unknown_shape_gives_the_eager_features():
+    made, inputs = encoder(), texts()
+    shape = (None, None, None)
+
+    @tf.function(
+        input_signature=[
+            {
+                "token_ids": tf.TensorSpec(shape, tf.int32),
+                "padding_mask": tf.TensorSpec(shape, tf.bool),
+            }
+        ]
+    )
+    def features(inputs):
+        return made(inputs, training=True)
+
+    eager = made(inputs, training=True)
+    np.testing.assert_allclose(features(inputs), eager, rtol=1e-12)
+
+
+def test_inside_xla_the_features_are_the_same(monkeypatch):
+    made, inputs = encoder(), texts()
+    lean = made(inputs, training=True)
+    monkeypatch.setattr(made, "_lean_features", None)
+    compiled = tf.function(made, jit_compile=True)(inputs, training=True)
+    np.testing.assert_allclose(compiled, lean, rtol=1e-9)
+
+
+def test_quantised_weights_are_left_to_kerashub():
+    made = encoder(dtype="float32")
+    assert lean_bert.fits(made.backbone)
+    made.backbone.transformer_layers[0]._feedforward_output_dense.quantize(
+        "int8"
+    )
+    assert not lean_bert.fits(made.backbone)
+
+
+def test_two_devices_take_the_gradients_of_one(two_devices):
+    def gradients(strategy, inputs):
+        with strategy.scope():
+            made = encoder()
+
+        @tf.function
+        def step(inputs):
+            with tf.GradientTape() as tape:
+                features = made(inputs, training=True)
+                total = tf.reduce_sum(features**3)
+            values = [
+                v.value for v in made.backbone.transformer_layers[0].weights
+            ]
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce("SUM", tape.gradient(total, values))
+
+        found = strategy.run(step, (inputs,))
+        return [strategy.experimental_local_results(g)[0] for g in found]
+
+    whole = texts()
+    whole = {name: tf.concat([x, x[::-1]], 0) for name, x in whole.items()}
+    data = tf.data.Dataset.from_tensor_slices(whole).batch(6)
+    (parts,) = two_devices.experimental_distribute_dataset(data)
+    one = gradients(tf.distribute.get_strategy(), whole)
+    for a, b in zip(one, gradients(two_devices, parts), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_in_half_precision_statistics_are_float32(dtype, policy):
+    half, whole = encoder(dtype=dtype), encoder(dtype="float32")
+    keras.config.set_dtype_policy(policy)
+    try:
+        made = TextEncoder(half.backbone)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    features = made(texts(), training=True)
+    assert features.dtype == half.backbone.compute_dtype
+    # 2**-8 and 2**-11 are the steps of the two formats at 1
+    np.testing.assert_allclose(
+        tf.cast(features, "float32"), whole(texts()), atol=0.06
+    )
+
+
+def test_weights_are_read_whole_inside_a_model_of_mixed_precision():
+    whole = encoder(dtype="float32")
+    made = TextEncoder(whole.backbone, dtype="mixed_bfloat16")
+    np.testing.assert_allclose(
+        made(texts(), training=True), whole(texts()), atol=1e-5
+    )
+
+
+# === Dropout ===
+
+
+def test_texts_that_are_alike_share_their_dropout():
+    made = encoder(dropout=0.5)
+    features = np.array(made(texts(), training=True))
+    np.testing.assert_array_equal(features[0, 0], features[1, 1])
+    assert len(np.unique(features.reshape(6, 8), axis=0)) == 5
+
+
+def test_one_saved_seed_is_the_dropout_of_a_step():
+    made = encoder(dropout=0.5)
+    seed = made.backbone.embeddings_dropout.seed_generator.state
+    start = np.array(seed)
+    first, second = (np.array(made(texts(), training=True)) for _ in range(2))
+    assert not np.allclose(first, second)
+    seed.assign(start)
+    np.testing.assert_array_equal(made(texts(), training=True), first)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.999999])
+def test_the_expectation_of_dropout_is_one(rate):
+    dropped, scale = lean_ops.dropout_scale(rate)
+    assert abs(dropped / 2**16 - rate) < 2**-16
+    assert (2**16 - dropped) * scale == 2**16
+
+
+def test_dropout_drops_its_share():
+    mask = lean_ops.dropout_mask([300, 401], 0.1, [1, 2], "float32")
+    values, counts = np.unique(mask, return_counts=True)
+    np.testing.assert_allclose(values, [0.0, 1 / 0.9], rtol=1e-5)
+    # six standard errors
+    assert abs(counts[0] / mask.shape.num_elements() - 0.1) < 0.0052
+
+
+# === Parts ===
+
+
+@pytest.mark.parametrize(
+    ("ours", "kind"),
+    [(lean_ops.gelu_tanh, "tanh"), (lean_ops.gelu_exact, "exact")],
+)
+def test_the_gelu_and_its_slope_are_those_of_the_formula(ours, kind):
+    x = tf.constant(np.linspace(-6, 6, 101))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        found, expected = ours(x), GELUS[kind](x)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(
+        tape.gradient(found, x), tape.gradient(expected, x), atol=1e-12
+    )
+
+
+def test_what_stands_under_padding_makes_no_text_another():
+    ids = np.array([[7, 8, 9], [7, 8, 1], [7, 8, 9], [7, 8, 0]])
+    mask = np.array([[1, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 1]])
+    found, kept, which = packing.distinct(ids, mask)
+    np.testing.assert_array_equal(found, [[7, 8, 0], [7, 8, 9], [7, 8, 0]])
+    np.testing.assert_array_equal(kept, [[1, 1, 0], [1, 1, 1], [1, 1, 1]])
+    np.testing.assert_array_equal(which, [0, 0, 1, 2])
+
+
+def test_tokens_come_back_to_their_places():
+    layout = packing.packed(np.array([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]))
+    np.testing.assert_array_equal(layout.texts, [0, 0, 0, 1])
+    np.testing.assert_array_equal(layout.positions, [0, 1, 2, 0])
+    assert layout.mask.shape == (2, 3)
+    order = packing.heads(layout, 2)
+    x = tf.constant(np.arange(24.0).reshape(4, 6))
+    wide = packing.spread(x, order)
+    np.testing.assert_array_equal(wide[0, 1], np.array(x)[:3, 3:])
+    np.testing.assert_array_equal(packing.collect(wide, order), x)

@@ -17,6 +17,7 @@ from kerasmi.runs import Run
 RESULTS, PREDICTIONS = "results.csv", "predictions.csv"
 _ENVIRONMENT = "environment.json"
 _RECIPE = "recipe.yaml"
+_AGAIN = "run it again with --resume, or restore the file"
 _IDS = ("image_id", "study_id", "subject_id")
 # What the rows of one table have in common, beside the data itself.
 _SAME = (
@@ -43,7 +44,9 @@ def find(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
     unfinished: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise RunError(f"{folder}: no such folder")
+            raise RunError(
+                f"{folder}: no such folder; give that of a run or of a grid"
+            )
         paths = sorted(path.parent for path in folder.rglob(_RECIPE))
         done = [path for path in paths if _is_finished(path)]
         if folder in paths and folder not in done:
@@ -52,7 +55,9 @@ def find(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
                 f" `kerasmi run {folder / _RECIPE} --resume --output {folder}`"
             )
         if not done:
-            raise RunError(f"{folder}: holds no finished run")
+            raise RunError(
+                f"{folder}: holds no finished run; `kerasmi run` makes one"
+            )
         for path in paths:
             if path in done:
                 finished.setdefault(path.resolve(), Run.open(path))
@@ -127,7 +132,7 @@ def environment(run: Run) -> dict[str, Any]:
         starts = json.loads(path.read_text("utf-8"))
         return {key: value for start in starts for key, value in start.items()}
     except (OSError, ValueError, AttributeError, TypeError):
-        raise RunError(f"{path}: missing or damaged") from None
+        raise RunError(f"{path}: missing or damaged; {_AGAIN}") from None
 
 
 def fingerprint(run: Run) -> str:
@@ -140,7 +145,7 @@ def fingerprint(run: Run) -> str:
     if not isinstance(found, str):
         raise RunError(
             f"{run.path / _ENVIRONMENT}: has no data_fingerprint, so the run"
-            " cannot be compared; run it again"
+            f" cannot be compared; {_AGAIN}"
         )
     return found
 
@@ -157,13 +162,15 @@ def predictions(runs: Sequence[Run]) -> pd.DataFrame:
         try:
             frame = pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
         except (OSError, ValueError) as error:
-            raise RunError(f"{path}: cannot be read: {error}") from None
+            raise RunError(
+                f"{path}: cannot be read: {error}; {_AGAIN}"
+            ) from None
         missing = [name for name in COLUMNS if name not in frame]
         if missing:
-            raise RunError(f"{path}: has no column {missing[0]!r}")
+            raise RunError(f"{path}: has no column {missing[0]!r}; {_AGAIN}")
         test = frame[frame["split"] == "test"]
         if test.empty:
-            raise RunError(f"{path}: has no row of the test set")
+            raise RunError(f"{path}: has no row of the test set; {_AGAIN}")
         one = {"variant": variant(run.recipe), "seed": run.recipe.seed}
         frames.append(test.assign(**one))
     return pd.concat(frames, ignore_index=True)

@@ -27,6 +27,7 @@ import tensorflow as tf
 import kerasmi.critics  # noqa: F401  registers what a run was saved with
 from kerasmi import model_card, model_description, reloading, stages
 from kerasmi.errors import RunError
+from kerasmi.models import loading
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.models.image_text_model import ImageTextModel
@@ -92,7 +93,8 @@ def export(
             raise
     except OSError as error:
         raise RunError(
-            f"{folder}: cannot be written: {error.strerror or error}"
+            f"{folder}: cannot be written: {error.strerror or error}; give"
+            " another --output"
         ) from None
     return folder
 
@@ -135,10 +137,12 @@ def _parts(run: Run, stage: str) -> dict[str, keras.Model]:
         raise RunError(f"{path}: missing; the stage cannot be exported")
     try:
         # the optimizer is of no use outside of the run
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        line = str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be loaded: {line}") from None
+        model = loading.load(path, compile=False)
+    except ValueError as error:
+        raise RunError(
+            f"{path}: cannot be loaded: {error}; restore the file, or run the"
+            " recipe anew"
+        ) from None
     if isinstance(model, ImageClassifier):
         return {"image_encoder": model.image_encoder, "classifier": model}
     if isinstance(model, ImageTextModel):

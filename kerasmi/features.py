@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -12,6 +11,7 @@ from kerasmi import critics  # noqa: F401  registers what a run was saved with
 from kerasmi.data import augment, pipeline, texts
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import RunError
+from kerasmi.models import loading
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.models.tokenizer import Tokenizer
 from kerasmi.recipe import Recipe
@@ -61,9 +61,17 @@ class Features:
         check(run)
         path = run.path / PRETRAIN / "model.keras"
         try:
-            model = keras.saving.load_model(path, compile=False)
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{path}: cannot be read: {error}") from None
+            model = loading.load(path, compile=False)
+        except ValueError as error:
+            raise RunError(
+                f"{path}: cannot be read: {error}; restore the file, or run"
+                " the recipe anew"
+            ) from None
+        if not isinstance(model, ImageTextModel):
+            raise RunError(
+                f"{path}: a {type(model).__name__}, not the model of a run;"
+                " restore the file, or run the recipe anew"
+            )
         return cls(run.recipe, model)
 
     @property

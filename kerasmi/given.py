@@ -84,7 +84,10 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
     for one in frame.itertuples():
         where = f"{file}: row {one.row}"
         if one.image_id not in known:
-            raise DataError(f"{where}: no image {one.image_id!r} in the data.")
+            raise DataError(
+                f"{where}: no image {one.image_id!r} in the data; images.csv of"
+                " the records lists them."
+            )
         if not (one.w > 0 and one.h > 0):
             raise DataError(
                 f"{where}: the box is {one.w:g} by {one.h:g} pixels; expected"

@@ -100,7 +100,11 @@ def _files(origin: str, grid: Grid) -> dict[str, str]:
                 f"{origin}: grid.recipes: two are called {variant}; give one"
                 " another file name"
             )
-        found[variant] = _beside(origin, given)
+        found[variant] = file = _beside(origin, given)
+        try:
+            recipes.source(file)
+        except RecipeError as error:
+            raise RecipeError(f"{origin}: grid.recipes: {error}") from None
     return found
 
 

@@ -156,9 +156,13 @@ def _of_file(path: Path, intensity: str) -> bytes:
         size = min(known.height, known.width)
         return formats.png_of(content, known, size=size, intensity=intensity)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{path}: cannot be read: {error.strerror}; give another file"
+        ) from None
     except formats.ImageRefused as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(
+            f"{path}: cannot be read: {error}; give another file"
+        ) from None
 
 
 def _of_record(run: Run, image_id: str, reporter: Reporter) -> bytes:
@@ -166,7 +170,8 @@ def _of_record(run: Run, image_id: str, reporter: Reporter) -> bytes:
     rows = dataset.images[dataset.images["image_id"] == image_id]
     if rows.empty:
         raise DataError(
-            f"{image_id}: neither a file nor an image_id of {dataset.path}"
+            f"{image_id}: neither a file nor an image_id of {dataset.path};"
+            " its images.csv lists them"
         )
     (record,) = read(dataset, rows["split"].iloc[0], [image_id])
     return record.image

@@ -108,7 +108,11 @@ def _check_place(path: Path) -> None:
     place = next(above for above in path.absolute().parents if above.exists())
     if not place.is_dir():
         raise OutputError(
-            f"{path.parent}: cannot be written: {place} is not a folder"
+            f"{path.parent}: cannot be written: {place} is not a folder; give"
+            " another place"
         )
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"{path.parent}: cannot be written: no permission")
+        raise OutputError(
+            f"{path.parent}: cannot be written: no permission; give another"
+            " place"
+        )

@@ -36,6 +36,7 @@ class Examples:
         self.truth: list[np.ndarray | None] = []
         self.stored: list[np.ndarray] = []
         self.size = recipe.data.image_size
+        self.show_text = dataset.source == "phantom"
         pngs: list[bytes] = []
         for record in _telling(dataset, number):
             for index in _placed(record)[:sentences]:
@@ -59,8 +60,12 @@ class Examples:
         }
 
     def draw(self, model: ImageTextModel) -> Figure:
-        """A figure: each image under the map of its sentence's scores."""
-        return self.mapped(model).draw()
+        """A figure for TensorBoard: each image under the map of its sentence.
+
+        Sentences that may be of people are left out: a log is passed on.
+        `kerasmi report --show-text` shows them.
+        """
+        return self.mapped(model).draw(self.show_text)
 
     def mapped(self, model: ImageTextModel) -> RegionExamples:
         """The sentences with the maps of their scores."""

@@ -100,9 +100,13 @@ def source(path_or_name: str | os.PathLike[str]) -> str:
     try:
         return _find(given).read_text("utf-8")
     except IsADirectoryError:
-        raise RecipeError(f"{given}: a folder, not a recipe") from None
+        raise RecipeError(
+            f"{given}: a folder, not a recipe; give a YAML file"
+        ) from None
     except UnicodeDecodeError:
-        raise RecipeError(f"{given}: not YAML: not UTF-8 text") from None
+        raise RecipeError(
+            f"{given}: not YAML: not UTF-8 text; save it as UTF-8"
+        ) from None
     except OSError as error:
         reason = error.strerror or "cannot be read"
         raise RecipeError(f"{given}: {reason}") from None

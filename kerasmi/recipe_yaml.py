@@ -11,6 +11,8 @@ from kerasmi.errors import RecipeError
 from kerasmi.recipe_schema import Recipe
 from kerasmi.recipe_section import dotted_keys, nearest
 
+_UNKNOWN_TAG = "could not determine a constructor for the tag"
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's scalars on PyYAML's safe loader."""
@@ -61,7 +63,9 @@ def parse(text: str) -> Any:
         raise yaml.YAMLError("nested too deep") from None
     # PyYAML's own on a tag such as `!!int` before what is none.
     except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise yaml.YAMLError(f"a value is none of its kind: {error}") from None
+        raise yaml.YAMLError(
+            f"a value is none of its tag's kind: {error}; remove the tag"
+        ) from None
 
 
 def scalar(value: Any) -> str:
@@ -100,6 +104,10 @@ def read(text: str, origin: str) -> dict[str, Any]:
 def _place(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if problem.startswith(_UNKNOWN_TAG):
+        # such as !!python/object: nothing is made of it
+        tag = problem.removeprefix(_UNKNOWN_TAG).strip()
+        problem = f"the tag {tag} is refused; give a plain value"
     if mark is None:
         return f"not YAML: {problem}"
     return (

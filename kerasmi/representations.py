@@ -100,7 +100,10 @@ class Evaluation:
     def permits(self, part: str) -> str:
         """Why the run does not permit a part; empty where it does."""
         if part == "grounding" and self.features.grid == (1, 1):
-            return "the run's scope is global: its image is one region"
+            return (
+                "the run's scope is global: its image is one region; give a run"
+                " with objective.scope=local"
+            )
         if part == "grounding" and not (self.boxes or self.dataset.has_regions):
             return "the data hold no regions; give a file of --boxes"
         if part == "zero_shot" and not (self.prompts or self._labels):

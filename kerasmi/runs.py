@@ -107,7 +107,10 @@ class Run(Folder):
         """
         path = Path(folder)
         if not (path / _RECIPE).is_file():
-            raise RunError(f"{path}: not a run: it holds no {_RECIPE}")
+            raise RunError(
+                f"{path}: not a run: it holds no {_RECIPE}; `kerasmi run` makes"
+                " one"
+            )
         try:
             return cls(path, recipes.load(path / _RECIPE))
         except RecipeError as error:
@@ -174,8 +177,25 @@ class Run(Folder):
         return (self._inside(stage) / DONE).is_file()
 
     def facts(self, stage: str) -> dict[str, Any]:
-        """What `mark_done` was told of a finished stage."""
-        return json.loads((self._inside(stage) / DONE).read_text("utf-8"))
+        """What `mark_done` was told of a finished stage.
+
+        Raises:
+            RunError: its file cannot be read.
+        """
+        path = self._inside(stage) / DONE
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: cannot be read: {error}; remove it, and the stage is"
+                " done anew with --resume"
+            ) from None
+        if not isinstance(found, dict):
+            raise RunError(
+                f"{path}: expected facts by name; remove it, and the stage is"
+                " done anew with --resume"
+            )
+        return found
 
     def mark_done(self, stage: str, **facts: Any) -> None:
         """Marks the stage finished: `--resume` keeps it."""

@@ -14,6 +14,7 @@ from small_models import batch, model
 
 from kerasmi import callbacks, optimizers
 from kerasmi.evaluation import figures
+from kerasmi.evaluation.region_examples import RegionExamples
 from kerasmi.reporter import Reporter
 
 
@@ -159,3 +160,22 @@ def test_keras_still_asks_for_the_learning_rate_where_it_is_overridden():
         "loss": 1.0,
         "learning_rate/plain": 0.25,
     }
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_sentences_of_people_are_no_part_of_a_picture(show):
+    examples = RegionExamples(
+        [np.zeros((64, 64), np.uint8)],
+        ["The heart is large."],
+        np.zeros((1, 4, 4), np.float32),
+        [None],
+        64,
+    )
+    figure = examples.draw(show)
+    words = " ".join(
+        text.get_text()
+        for axes in figure.axes
+        for text in (axes.title, *axes.texts)
+    )
+    assert ("heart" in words) == show
+    assert ("sentence 1" in words) != show

@@ -13,6 +13,7 @@ from kerasmi.checkpoints import bert_tensors, sources, vocabulary
 from kerasmi.checkpoints.bert_config import Config, check_vocabulary
 from kerasmi.checkpoints.bert_tensors import POOLER
 from kerasmi.errors import CheckpointError
+from kerasmi.models import loading
 from kerasmi.models.exact_bert import ExactBertBackbone
 from kerasmi.models.text_encoder import TextEncoder
 
@@ -143,7 +144,7 @@ def _from_keras(
 def _loaded(path: Path) -> tuple[keras.Model, Any]:
     try:
         if path.suffix == ".keras":
-            model = keras.saving.load_model(path)
+            model = loading.load(path)
             backbone = getattr(model, "backbone", None)
             tokenizer = getattr(model, "tokenizer", None)
         else:
@@ -159,7 +160,7 @@ def _loaded(path: Path) -> tuple[keras.Model, Any]:
     ) as e:
         raise CheckpointError(
             f"{path}: not a text encoder that KerasHub reads:"
-            f" {str(e).splitlines()[0]}"
+            f" {str(e).splitlines()[0]}; get it again, or convert its source"
         ) from None
     if tokenizer is None or not isinstance(
         backbone, keras_hub.models.BertBackbone

@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     ) as error:
         raise CheckpointError(
             f"{path}: damaged, or no state dict of PyTorch"
-            f" ({type(error).__name__}: {error})"
+            f" ({type(error).__name__}: {error}); get it again"
         ) from None
 
 

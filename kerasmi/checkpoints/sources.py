@@ -115,7 +115,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
         return {name: _array(**entry) for name, entry in found}
     except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{path}: damaged, or no safetensors file ({error})"
+            f"{path}: damaged, or no safetensors file ({error}); get it again"
         ) from None
     except OSError as error:
         raise CheckpointError(

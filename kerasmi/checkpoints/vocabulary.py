@@ -42,7 +42,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON: {error}") from None
+        raise CheckpointError(
+            f"{path}: not JSON: {error}; get it again"
+        ) from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a JSON object")
     return content
@@ -88,7 +90,8 @@ def _check(path: Path, found: list[str]) -> None:
     missing = [token for token in SPECIAL_TOKENS if token not in found]
     if missing:
         raise CheckpointError(
-            f"{path}: not a vocabulary of BERT: it lacks {', '.join(missing)}"
+            f"{path}: not a vocabulary of BERT: it lacks {', '.join(missing)};"
+            " give that of the checkpoint"
         )
     seen: dict[str, int] = {}
     for row, piece in enumerate(found, start=1):

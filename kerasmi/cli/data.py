@@ -1,5 +1,6 @@
 """`kerasmi data`: images and reports, before training on them."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,12 @@ def data() -> None:
     help="Seed of the phantom, or of the choice among the records."
     "  [default: 0]",
 )
+@click.option(
+    "--show-text",
+    is_flag=True,
+    help="Show reports that may be of people; those of the phantom are always"
+    " shown.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the picture.")
 def preview(
     source: str,
@@ -74,9 +81,10 @@ def preview(
     count: int,
     size: str | None,
     seed: int | None,
+    show_text: bool,
     force: bool,
 ) -> None:
-    """Draw images with their reports and findings on one sheet.
+    """Draw images with their findings and their reports on one sheet.
 
     Of the phantom, which is drawn on the spot, or of the images in a FOLDER
     of records: of training, or else of the first split that has images.
@@ -86,11 +94,13 @@ def preview(
     if output.exists() and not force:
         raise DataError(f"{output}: exists; --force overwrites it")
     if source == PHANTOM and not Path(source).is_dir():
+        if show_text:
+            raise click.UsageError("--show-text has an effect on records only")
         shown = _phantom(count, int(size or 64), seed or 0)
     elif size is not None:
         raise click.UsageError("--size has an effect on the phantom only")
     else:
-        shown = _records(source, count, seed or 0)
+        shown = _records(source, count, seed or 0, show_text)
     _save(shown, output)
     click.echo(output)
 
@@ -117,7 +127,9 @@ def _phantom(count: int, size: int, seed: int) -> list["Record"]:
     return list(phantom.generate(options))
 
 
-def _records(folder: str, count: int, seed: int) -> list["Record"]:
+def _records(
+    folder: str, count: int, seed: int, show_text: bool
+) -> list["Record"]:
     import numpy as np
 
     opened = data_inspect.open_dataset(folder)
@@ -133,4 +145,10 @@ def _records(folder: str, count: int, seed: int) -> list["Record"]:
     with quiet():
         from kerasmi.data import records
 
-        return list(records.read(opened, split, chosen))
+        found = list(records.read(opened, split, chosen))
+    if show_text or opened.source == PHANTOM:
+        return found
+    return [
+        dataclasses.replace(record, sentences=(), sentence_regions=())
+        for record in found
+    ]

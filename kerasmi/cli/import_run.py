@@ -116,10 +116,19 @@ def _rule(split_file: Path | None, shares: str | None, seed: int | None) -> Any:
     try:
         if shares is not None:
             pairs = import_options.pairs("--shares", shares.split(","))
-            given = {name: float(share) for name, share in pairs.items()}
+            given = {name: _share(share) for name, share in pairs.items()}
         return split_rules.Shares(given, seed or 0)
     except ValueError as error:
         raise click.UsageError(f"--shares: {error}") from error
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"expected SPLIT=SHARE, such as train=0.8: {text!r} is no number"
+        ) from None
 
 
 def _function(name: str) -> Callable[[str], list[str]]:
@@ -135,5 +144,7 @@ def _function(name: str) -> Callable[[str], list[str]]:
             f"can be imported: {error}"
         ) from error
     if not callable(found):
-        raise DataError(f"--splitter {name}: is no function.")
+        raise DataError(
+            f"--splitter {name}: is no function; name one that takes a text."
+        )
     return found

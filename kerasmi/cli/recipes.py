@@ -102,7 +102,8 @@ def cp(recipe: str, destination: Path, force: bool) -> None:
         runs.write_text(destination, text)
     except OSError as error:
         raise RecipeError(
-            f"{destination}: cannot be written: {error.strerror}"
+            f"{destination}: cannot be written: {error.strerror}; give another"
+            " place, or make its folder"
         ) from None
     click.echo(destination)
 

@@ -122,7 +122,7 @@ def _tables(
         if data is not None:
             made.append(_table1(runs[0], data, above, remark, with_paper))
         elif number == "1":
-            raise RunError(_no_data(runs[0]))
+            raise RunError(f"{_no_data(runs[0])}; put it back there")
         else:
             click.echo(f"Table 1 left out: {_no_data(runs[0])}", err=True)
     if number == "1" and not show_comparisons:
@@ -217,6 +217,7 @@ def _write(output: Path, text: str) -> None:
         runs.write_text(output, text)
     except OSError as error:
         raise KerasmiError(
-            f"{output}: cannot be written: {error.strerror}"
+            f"{output}: cannot be written: {error.strerror}; give another"
+            " place, or make its folder"
         ) from None
     click.echo(output)

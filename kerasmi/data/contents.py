@@ -95,7 +95,8 @@ class Contents:
                 self._archives[file] = self._opened(file)
             except BROKEN as error:
                 raise DataError(
-                    f"{file}: the archive cannot be read: {reason(error)}"
+                    f"{file}: the archive cannot be read: {reason(error)}; "
+                    "give a whole one."
                 ) from error
         return self._archives[file]
 

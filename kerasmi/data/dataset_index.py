@@ -94,7 +94,10 @@ def read(folder: Path) -> Index:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise DataError(f"{file}: {key}: {first['msg']}.") from error
+        raise DataError(
+            f"{file}: {key}: {first['msg']}. Copy the file again, or make the"
+            " data set again."
+        ) from error
     if not any(shard.records for shard in index.shards):
         raise DataError(
             f"{file}: the data set is empty: it has no image. Make it again "
@@ -125,7 +128,10 @@ def fingerprint(
 def _json(folder: Path) -> Any:
     file = folder / INDEX
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder of records.")
+        raise DataError(
+            f"{folder}: no such folder of records; `kerasmi data import` makes"
+            " one."
+        )
     try:
         size = file.stat().st_size
         if size > _LARGEST:
@@ -133,10 +139,14 @@ def _json(folder: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(
-            f"{folder}: is not a data set: it has no {INDEX}."
+            f"{folder}: is not a data set: it has no {INDEX}. `kerasmi data"
+            " import` makes one."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: cannot be read: {error}") from error
+        raise DataError(
+            f"{file}: cannot be read: {error}. Copy the file again, or make the"
+            " data set again."
+        ) from error
 
 
 def _check(index: Index, file: Path) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,7 +161,8 @@ class _Import:
         if not (decided or rule.overrides or self._options.split_rule is None):
             raise DataError(
                 f"{self._source.name}: the source itself has every image's "
-                "split; leave out the rule that would split its subjects."
+                "split; leave out the rule that would split its subjects "
+                "(--shares, --seed)."
             )
         self._planned = self._plan.planned
         self._reporter.message(
@@ -171,7 +173,8 @@ class _Import:
             raise DataError(
                 f"{self._source.name}: the data set would be empty: its "
                 "filters leave no image "
-                f"({_counted(self._plan.audit.counts) or 'it has no row'})."
+                f"({_counted(self._plan.audit.counts) or 'it has no row'}); "
+                "keep more views, or give another source."
             )
 
     def _look_around(self) -> dict[str, Any]:
@@ -251,7 +254,8 @@ class _Import:
         raise DataError(
             f"{number:,} of {total:,} rows were refused ({number / total:.1%}),"
             f" more than the {self._options.refuse_share:.1%} allowed; "
-            f"{times:,} of them for: {reason[:150]}. {file} lists them all. "
+            f"{times:,} of them for: {_unquoted(reason)[:150]}. {file} lists "
+            "them all. "
             "Mend the source, or allow more (--max-refused)."
         )
 
@@ -262,3 +266,8 @@ def _key(chunk: Chunk) -> _Key:
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{step}: {n:,}" for step, n in counts.items())
+
+
+def _unquoted(reason: str) -> str:
+    """Without the cells it quotes: they may be reports, or ids of people."""
+    return re.sub(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"", "'...'", reason)

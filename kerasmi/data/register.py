@@ -70,15 +70,12 @@ class Register:
         split = self._split_of.get(subject, record.split)
         if split != record.split:
             yield (
-                f"subject {subject!r} is in two splits, {split} and "
+                f"its subject is in two splits, {split} and "
                 f"{record.split}; a subject must stay in one"
             )
         owner = self._subject_of.get(record.study_id, subject)
         if owner != subject:
-            yield (
-                f"study {record.study_id!r} belongs to two subjects, "
-                f"{owner!r} and {subject!r}"
-            )
+            yield "its study belongs to another subject too"
         if not all(sentence.strip() for sentence in record.sentences):
             yield "a sentence is empty"
         yield from self._faults_of_labels(record)

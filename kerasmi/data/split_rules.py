@@ -155,6 +155,7 @@ def export(dataset: Dataset, file: str | Path, *, hashed: bool = True) -> str:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(
-            f"{file}: cannot be written: {error.strerror}"
+            f"{file}: cannot be written: {error.strerror}; give another place,"
+            " or make its folder"
         ) from error
     return hashlib.sha256(target.read_bytes()).hexdigest()

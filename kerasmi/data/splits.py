@@ -50,15 +50,16 @@ def assert_disjoint(frame: pd.DataFrame) -> None:
         frame: Has the columns `subject_id` and `split`.
 
     Raises:
-        DataError: Names a subject and its splits.
+        DataError: Names the first such row and the splits of its subject,
+            whom it does not name.
     """
     pairs = frame[["subject_id", "split"]].drop_duplicates()
     twice = pairs[pairs.duplicated("subject_id", keep=False)]
     if len(twice):
-        subject = twice["subject_id"].min()
-        splits = twice.loc[twice["subject_id"] == subject, "split"]
+        first = twice[twice["subject_id"] == twice["subject_id"].iloc[0]]
         raise DataError(
-            f"subject {subject!r} is in the splits {' and '.join(splits)} "
+            f"the subject of row {first.index[0]} is in the splits "
+            f"{' and '.join(first['split'])} "
             f"({twice['subject_id'].nunique()} subjects are in more than "
             "one); a subject must stay in one split."
         )

@@ -2,12 +2,16 @@
 
 import dataclasses
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from kerasmi.evaluation.region_maps import region_maps
+
+# eight images and their maps; a run has far less
+_LARGEST = 2**27
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +33,16 @@ class RegionExamples:
     truth: list[np.ndarray | None]
     size: int
 
-    def draw(self) -> Figure:
-        """All of them on one picture."""
+    def draw(self, show_text: bool = True) -> Figure:
+        """All of them on one picture; numbers in place of hidden sentences."""
+        numbers = range(1, len(self.sentences) + 1)
+        hidden = [f"sentence {number}" for number in numbers]
         return region_maps(
-            self.images, self.sentences, self.maps, self.truth, self.size
+            self.images,
+            self.sentences if show_text else hidden,
+            self.maps,
+            self.truth,
+            self.size,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -58,9 +68,16 @@ class RegionExamples:
             ValueError: it is another file.
         """
         try:
+            _check_size(Path(path))
             with np.load(Path(path), allow_pickle=False) as arrays:
                 return cls._of({name: arrays[name] for name in arrays.files})
-        except (KeyError, TypeError, AttributeError) as error:
+        except (
+            KeyError,
+            TypeError,
+            AttributeError,
+            MemoryError,
+            zipfile.BadZipFile,
+        ) as error:
             raise ValueError(f"not the maps of a run: {error}") from None
 
     @classmethod
@@ -74,3 +91,10 @@ class RegionExamples:
             [arrays.get(f"truth{k}") for k in numbers],
             int(arrays["size"]),
         )
+
+
+def _check_size(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _LARGEST:
+        raise ValueError(f"it would unpack to {unpacked:,} bytes")

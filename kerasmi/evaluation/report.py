@@ -40,7 +40,8 @@ def page(folder: str | os.PathLike[str], show_text: bool = False) -> str:
     if (path / RECIPE).is_file():
         return report_run.page(RunFolder(path), show_text)
     raise RunError(
-        f"{path}: neither a run nor a grid: it holds no {RECIPE} and no {GRID}"
+        f"{path}: neither a run nor a grid: it holds no {RECIPE} and no {GRID};"
+        " `kerasmi run` makes one"
     )
 
 

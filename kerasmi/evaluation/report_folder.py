@@ -15,6 +15,23 @@ from kerasmi.evaluation.region_examples import RegionExamples
 
 RECIPE, GRID = "recipe.yaml", "grid.yaml"
 _IDS = ("image_id", "study_id", "subject_id")
+_PNG = b"\x89PNG\r\n\x1a\n"
+# Files that pages are made of: the columns of words, and those of numbers.
+_COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "results.csv": (
+        ("task", "label", "encoder", "metric"),
+        ("value", "low", "high", "n_positive", "n_negative"),
+    ),
+    "predictions.csv": (
+        ("task", "encoder", "label", "split"),
+        ("target", "score"),
+    ),
+    "mutual_information.csv": (
+        ("pairs", "name"),
+        ("value", "standard_error", "ceiling", "calibrated"),
+    ),
+    "history.csv": ((), ("epoch",)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +58,21 @@ class Folder:
         if not path.is_file():
             return None
         try:
-            return pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
+            frame = pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
+            _check(frame, path.name)
         except (OSError, ValueError) as error:
             raise _broken(path, error) from None
+        return frame
 
     def picture(self, name: str) -> bytes | None:
         """A PNG file."""
         path = self.path / name
-        return path.read_bytes() if path.is_file() else None
+        if not path.is_file():
+            return None
+        content = path.read_bytes()
+        if not content.startswith(_PNG):
+            raise _broken(path, ValueError("not a PNG"))
+        return content
 
     def json(self, name: str) -> Any:
         """A JSON file."""
@@ -215,6 +239,20 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[Any]:
             yield prefix + key, ", ".join(map(str, value))
         else:
             yield prefix + key, str(value)
+
+
+def _check(frame: pd.DataFrame, name: str) -> None:
+    """Raises `ValueError` where a file of a run is not of its form."""
+    words, numbers = _COLUMNS.get(name, ((), ()))
+    if name == "history.csv":
+        numbers = (*numbers, *frame.columns)
+    for column in (*words, *numbers):
+        if column not in frame:
+            raise ValueError(f"it has no column {column!r}")
+        if column in numbers and not pd.api.types.is_numeric_dtype(
+            frame[column]
+        ):
+            raise ValueError(f"its column {column!r} is no number throughout")
 
 
 def _broken(path: Path, error: Exception) -> RunError:

@@ -231,7 +231,10 @@ def test_a_source_without_records_is_refused(make, folder):
         ({"sentences": ("Clear.", " ")}, "a sentence is empty"),
         ({"split": "valid"}, "split is 'valid'"),
         ({"split": "test", "subject_id": "train-0"}, "in two splits"),
-        ({"subject_id": "other", "study_id": "train-t0"}, "two subjects"),
+        (
+            {"subject_id": "other", "study_id": "train-t0"},
+            "another subject too",
+        ),
         ({"labels": {"Mass": 1}}, "'Mass' is not among"),
         ({"labels": {"Edema": 2}}, "Edema is 2"),
         ({"labels": {"Edema Severity": -1}}, "Edema Severity is -1"),

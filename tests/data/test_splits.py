@@ -66,5 +66,7 @@ def test_a_subject_in_two_splits_is_named():
             "split": ["train", "train", "test", "test", "test"],
         }
     )
-    with pytest.raises(DataError, match="'b' is in the splits train and test"):
+    with pytest.raises(
+        DataError, match="row 1 is in the splits train and test"
+    ):
         splits.assert_disjoint(frame)

@@ -95,7 +95,7 @@ def _opened(path):
 def load_once(monkeypatch):
     """Loads the model of each run once, not for every command; see above."""
     monkeypatch.setattr(features, "_compiled", lambda function: function)
-    opened = classmethod(lambda _, run: _opened(run.path))
+    opened = classmethod(lambda _, run: _opened(run.path.resolve()))
     monkeypatch.setattr(Features, "open", opened)
 
 

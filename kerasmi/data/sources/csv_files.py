@@ -143,7 +143,10 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         names = [name.strip() for name in next(reader, [])]
         if not any(names):
-            raise DataError(f"{file} is empty or no CSV: it has no header.")
+            raise DataError(
+                f"{file} is empty or no CSV: it has no header; its first line"
+                " names the columns."
+            )
         yield 1, names
         for number, fields in enumerate(reader, 2):
             if fields and len(fields) != len(names):
@@ -173,7 +176,9 @@ def _reading(file: Path) -> Iterator[None]:
         ) from error
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{file} cannot be read: {reason}.") from error
+        raise DataError(
+            f"{file} cannot be read: {reason}; give a whole file."
+        ) from error
 
 
 def _text(file: Path) -> IO[str]:

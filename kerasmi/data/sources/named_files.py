@@ -60,7 +60,7 @@ def existing(given: str | Path) -> Path:
     """Returns a path that exists, or raises a `DataError`."""
     path = Path(given)
     if not path.exists():
-        raise DataError(f"{path} does not exist.")
+        raise DataError(f"{path} does not exist; give the path of what does.")
     return path
 
 

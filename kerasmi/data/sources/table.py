@@ -85,7 +85,10 @@ class Table:
         self._file = Path(file)
         self._images = self._file.parent if images is None else Path(images)
         if not self._images.exists():
-            raise DataError(f"{self._images}: there is no such folder.")
+            raise DataError(
+                f"{self._images}: there is no such folder; --images names the"
+                " one that has the images."
+            )
         self._archive = not self._images.is_dir()
         if self._archive and not self._images.name.endswith(_ARCHIVES):
             raise DataError(

@@ -90,12 +90,23 @@ class Rows:
             with self._reading():
                 return tuple(_pyarrow(self._file).schema_arrow.names)
         if self._kind in _LINES:
-            first = itertools.islice(self._objects(), _FIRST)
-            return tuple(dict.fromkeys(n for row in first for n in row.values))
+            first = list(itertools.islice(self._objects(), _FIRST))
+            found = dict.fromkeys(n for row in first for n in row.values)
+            if not found:
+                what = first[0].fault if first else "it is empty"
+                raise DataError(
+                    f"{self._file}: row {first[0].number if first else 1}:"
+                    f" {what}; expected an object in each line, such as"
+                    ' {"image": "a.png"}.'
+                )
+            return tuple(found)
         with self._reading():
             names = [name.strip() for name in next(self._records(), [])]
         if not any(names):
-            raise DataError(f"{self._file}: is empty: it has no header.")
+            raise DataError(
+                f"{self._file}: is empty: it has no header; its first line"
+                " names the columns."
+            )
         twice = {name for name in names if names.count(name) > 1 and name}
         if twice:
             raise DataError(
@@ -217,9 +228,9 @@ class Rows:
             ) from error
         except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, "strerror", None) or error
-            raise DataError(f"{self._file}: cannot be read: {reason}") from (
-                error
-            )
+            raise DataError(
+                f"{self._file}: cannot be read: {reason}; give a whole file."
+            ) from error
 
 
 def _row(number: int, found: dict[str, Any]) -> Row:
@@ -289,4 +300,6 @@ def _arrow(file: Path) -> Iterator[None]:
         yield
     except (ArrowException, UnicodeError, OverflowError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"{file}: cannot be read: {reason}") from error
+        raise DataError(
+            f"{file}: cannot be read: {reason}; give a whole file."
+        ) from error

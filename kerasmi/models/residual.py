@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from kerasmi.models.fused_normalization import FusedBatchNormalization
+
 # Unlike Keras's 0.99, the statistics settle within a short pre-training.
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5, "synchronized": True}
 
@@ -74,17 +76,20 @@ def _shortcut(
 def _conv(
     x: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str
 ) -> keras.KerasTensor:
-    if kernel > 1:
-        # Symmetric, as the released networks; "same" pads one side only.
+    # Symmetric, as the released networks: "same" pads one side only where the
+    # stride is 2, and TensorFlow's own explicit padding has slow gradients.
+    padding = "same" if stride == 1 else "valid"
+    if kernel > 1 and stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     x = layers.Conv2D(
         filters,
         kernel,
         strides=stride,
+        padding=padding,
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(
             2.0, "fan_out", "untruncated_normal"
         ),
         name=f"{name}_conv",
     )(x)
-    return layers.BatchNormalization(**BATCH_NORM, name=f"{name}_norm")(x)
+    return FusedBatchNormalization(**BATCH_NORM, name=f"{name}_norm")(x)

@@ -1,0 +1,265 @@
+"""Sides measured beside each other: a process each, asked in turn.
+
+A side is a worker that prepares one step, then does it whenever it is told,
+and says what it cost. Rounds are interleaved, so that other load on the
+machine falls on all sides alike; the median over rounds is what counts.
+"""
+
+import contextlib
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).parents[1]
+HERE = "this tree"
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Variables that hold TensorFlow, torch and OpenCV to some threads."""
+    return {
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def one_thread() -> None:
+    """Holds this process to one thread, before TensorFlow is imported."""
+    os.environ.update(thread_environment(1))
+
+
+# === Inside a worker ===
+
+
+def peak_mib() -> float:
+    """Most memory this process has held so far, MiB.
+
+    Of this program alone: `ru_maxrss` would count that which started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    line = next(x for x in status.splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def serve(step: Callable[[], Any]) -> None:
+    """Does `step` once, then again for every line on standard input.
+
+    `step` returns when its work is done (on a GPU: once it is synchronised);
+    a dict that it returns is passed on with the cost.
+    """
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    # what libraries print is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    told = cost(step)
+    print(json.dumps(told), file=answers, flush=True)
+    for _ in sys.stdin:
+        told = cost(step)
+        print(json.dumps(told), file=answers, flush=True)
+
+
+def cost(step: Callable[[], Any]) -> dict[str, float]:
+    """Processor and wall seconds of one call, and what it returned."""
+    begun, spent = time.perf_counter(), time.process_time()
+    told = step()
+    return {
+        "cpu": time.process_time() - spent,
+        "wall": time.perf_counter() - begun,
+        "peak_mib": peak_mib(),
+        **(told if isinstance(told, dict) else {}),
+    }
+
+
+# === Outside ===
+
+
+class Side:
+    """A worker process.
+
+    Args:
+        words: what follows `python -m`.
+        threads: of the process.
+        tree: folder of the kerasmi that it imports; None: this one.
+    """
+
+    def __init__(
+        self, words: Iterable[str], threads: int = 1, tree: Path | None = None
+    ) -> None:
+        # open as long as the process is
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            **surroundings(tree, threads),
+        )
+        self.first: dict[str, float] | None = None
+        self.rounds: list[dict[str, float]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def wait(self) -> None:
+        """Waits for the first step, which traces and compiles."""
+        self.first = self._answer()
+
+    def ask(self) -> None:
+        """One more round."""
+        if self.first is None:
+            self.wait()
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.rounds.append(self._answer())
+
+    def values(self, name: str) -> list[float]:
+        """A measure of every round."""
+        return [answer[name] for answer in self.rounds]
+
+    def _answer(self) -> dict[str, float]:
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            raise SystemExit(f"a worker ended:\n{self._errors.read()[-3000:]}")
+        return json.loads(line)
+
+
+def interleave(sides: Iterable[Side], rounds: int) -> None:
+    """Asks every side once a round."""
+    sides = list(sides)
+    for side in sides:
+        side.wait()
+    for _ in range(rounds):
+        for side in sides:
+            side.ask()
+
+
+def answer(words: Iterable[str], tree: Path | None, threads: int = 1) -> Any:
+    """What a process prints as JSON on its last line."""
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        **surroundings(tree, threads),
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def surroundings(tree: Path | None, threads: int) -> dict[str, Any]:
+    """Environment and folder of a process that imports a tree's kerasmi."""
+    variables = {**os.environ, **thread_environment(threads)}
+    if tree is None:
+        return {"env": variables, "cwd": ROOT}
+    # these benchmarks, that kerasmi
+    variables["PYTHONPATH"] = f"{tree / '.harness'}{os.pathsep}{tree}"
+    return {"env": variables, "cwd": tree / ".harness"}
+
+
+@contextlib.contextmanager
+def trees(commit: str | None) -> Iterator[dict[str, Path | None]]:
+    """This tree and, if one is asked for, a checkout of another commit."""
+    if commit is None:
+        yield {HERE: None}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git = ["git", "-C", str(ROOT)]
+        add = [*git, "worktree", "add", "--detach", str(tree), commit]
+        subprocess.run(add, check=True, capture_output=True)
+        try:
+            # an installed kerasmi has its recipes inside
+            (tree / "kerasmi" / "recipes").symlink_to(tree / "recipes")
+            (tree / ".harness").mkdir()
+            (tree / ".harness" / "benchmarks").symlink_to(ROOT / "benchmarks")
+            yield {commit: tree, HERE: None}
+        finally:
+            remove = [*git, "worktree", "remove", "--force", str(tree)]
+            subprocess.run(remove, check=True)
+
+
+# === Tables ===
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """Median, and the smallest and largest."""
+    middle = statistics.median(values)
+    low, high = min(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    """How many times faster, by medians."""
+    return statistics.median(slow) / statistics.median(fast)
+
+
+def verdict(value: float, bar: float | None) -> str:
+    """The bar beside a value, and whether it is met."""
+    if bar is None:
+        return "-"
+    return f">= {bar:g}: {'met' if value >= bar else 'NOT met'}"
+
+
+def markdown(rows: list[Mapping[str, Any]]) -> str:
+    """Rows of the same columns as a Markdown table."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[str(row.get(column, "-")) for column in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def side_by_side(
+    title: str, sides: Mapping[str, Mapping[str, float]], digits: int = 2
+) -> str:
+    """One column for each side, a row for each of their keys, and the sum."""
+    names = list(dict.fromkeys(key for one in sides.values() for key in one))
+    first = next(iter(sides.values()))
+    rows = [
+        {
+            title: name,
+            **{s: f"{one.get(name, 0):.{digits}f}" for s, one in sides.items()},
+        }
+        for name in sorted(names, key=lambda key: -first.get(key, 0))
+    ]
+    sums = {s: f"{sum(one.values()):.{digits}f}" for s, one in sides.items()}
+    return markdown([*rows, {title: "sum", **sums}])
+
+
+def machine() -> str:
+    """Processor, cores, versions and the date, for beside a table."""
+    import importlib.metadata as metadata
+
+    name = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    versions = []
+    for package in ("tensorflow", "keras", "keras-hub", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions.append(f"{package} {metadata.version(package)}")
+    load = os.getloadavg()[0]
+    return (
+        f"{datetime.date.today()}, {name}, {os.cpu_count()} cores, "
+        f"load {load:.1f}; {', '.join(versions)}"
+    )

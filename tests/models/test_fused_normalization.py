@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from kerasmi.models import residual
+from kerasmi.models.fused_normalization import FusedBatchNormalization
+
+SHAPE = (3, 4, 5, 6)
+
+
+def _weights(generator):
+    return [generator.uniform(0.5, 2.0, SHAPE[-1:]) for _ in range(4)]
+
+
+def _made(kind, dtype, weights):
+    layer = kind(dtype=dtype, **residual.BATCH_NORM)
+    layer.build(SHAPE)
+    layer.set_weights(weights)
+    return layer
+
+
+def _step(layer, inputs, training):
+    """Result, its gradients, and the moving statistics after it."""
+    inputs = tf.constant(inputs, layer.compute_dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        result = layer(inputs, training=training)
+        loss = tf.reduce_sum(tf.sin(result))
+    sources = [inputs, *layer.trainable_variables]
+    return [result, *tape.gradient(loss, sources), *layer.get_weights()]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+def test_the_kernel_is_the_layer_of_keras_in_float64(training, trainable):
+    generator = np.random.default_rng(0)
+    inputs, weights = generator.normal(1.0, 2.0, SHAPE), _weights(generator)
+    fused = _made(FusedBatchNormalization, "float32", weights)
+    keras_s = _made(layers.BatchNormalization, "float64", weights)
+    fused.trainable = keras_s.trainable = trainable
+    pairs = zip(
+        _step(fused, inputs, training),
+        _step(keras_s, inputs, training),
+        strict=True,
+    )
+    for mine, theirs in pairs:
+        np.testing.assert_allclose(mine, theirs, rtol=2e-5, atol=2e-5)
+
+
+def test_one_kernel_does_the_work():
+    layer = _made(
+        FusedBatchNormalization, "float32", _weights(np.random.default_rng(1))
+    )
+    step = tf.function(lambda x: layer(x, training=True))
+    graph = step.get_concrete_function(tf.TensorSpec(SHAPE)).graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert "FusedBatchNormV3" in kinds
+    assert "SquaredDifference" not in kinds
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+def test_other_dtypes_are_left_to_keras(dtype):
+    generator = np.random.default_rng(2)
+    inputs, weights = generator.normal(1.0, 2.0, SHAPE), _weights(generator)
+    fused = _made(FusedBatchNormalization, dtype, weights)
+    keras_s = _made(layers.BatchNormalization, dtype, weights)
+    for mine, theirs in zip(
+        _step(fused, inputs, True), _step(keras_s, inputs, True), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def _padded(x, filters, kernel, stride, name):
+    """What `_conv` is in plain Keras: a padded copy, a "valid" convolution."""
+    x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    x = layers.Conv2D(
+        filters, kernel, strides=stride, use_bias=False, name=f"{name}_conv"
+    )(x)
+    return layers.BatchNormalization(
+        **residual.BATCH_NORM, name=f"{name}_norm"
+    )(x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_is_that_of_plain_keras_in_float64(monkeypatch, training):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        made = ((8, 8, 1), (4, 6), (1, 2), 1, (3, 5, 2))
+        ours = residual.residual_network(*made)
+        monkeypatch.setattr(residual, "_conv", _padded)
+        plain = residual.residual_network(*made)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert [w.shape for w in ours.weights] == [w.shape for w in plain.weights]
+    plain.set_weights(ours.get_weights())
+    images = np.random.default_rng(3).random((2, 8, 8, 1))
+    found = []
+    for network in (ours, plain):
+        with tf.GradientTape() as tape:
+            result = network(images, training=training)
+            loss = tf.reduce_sum(tf.sin(result))
+        gradients = tape.gradient(loss, network.trainable_variables)
+        found.append([result, *gradients, *network.get_weights()])
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)

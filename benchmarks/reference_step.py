@@ -258,4 +258,4 @@ class Step:
         self.adam_w.step()
         if self.device != "cpu":
             torch.cuda.synchronize()
-        return {"loss": float(loss)}
+        return {"loss": float(loss.detach())}

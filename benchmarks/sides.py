@@ -119,12 +119,12 @@ class Side:
 
     def wait(self) -> None:
         """Waits for the first step, which traces and compiles."""
-        self.first = self._answer()
+        if self.first is None:
+            self.first = self._answer()
 
     def ask(self) -> None:
         """One more round."""
-        if self.first is None:
-            self.wait()
+        self.wait()
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         self.rounds.append(self._answer())

@@ -37,7 +37,7 @@ GOALS = {"reports": 4.0, "sentences": 10.0}
 PRESET = {"global": "resnet256_6_2_1", "local": "resnet_paper"}
 HIDDEN = (1024, 512)
 VOCABULARY = 28996  # word pieces of the cased BERT
-GEMM = (4096, 1024, 4096, 8)  # rows, inner, columns, times
+GEMM = (4096, 1024, 4096, 3)  # rows, inner, columns, times
 
 
 def lengths(kind: str, batch: int) -> np.ndarray:

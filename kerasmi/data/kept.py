@@ -40,11 +40,8 @@ def gather(serialized: Tensor, read: Callable[[Tensor], Content]) -> Content:
     Returns:
         The same of all, `(n, ...)` each.
     """
-    blocks = list(
-        tf.data.Dataset.from_tensor_slices(serialized)
-        .batch(_AT_ONCE)
-        .map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    )
+    records = tf.data.Dataset.from_tensor_slices(serialized).batch(_AT_ONCE)
+    blocks = list(stream.mapped(records, read))
     return {
         name: tf.concat([block[name] for block in blocks], axis=0)
         for name in blocks[0]

@@ -348,10 +348,9 @@ def _streamed(
     make: Callable[[Tensor, Tensor, Content], object],
 ) -> tf.data.Dataset:
     """Batches whose records are read when they are wanted."""
-    return stream.batches(dataset, split, numbers, order).map(
+    return stream.mapped(
+        stream.batches(dataset, split, numbers, order),
         lambda seed, row, serialized: make(seed, row, read(serialized)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
     )
 
 
@@ -368,9 +367,7 @@ def _kept(
         own = {name: tf.gather(all_, place) for name, all_ in content.items()}
         return make(seed, tf.gather(rows, place), own)
 
-    return stream.places(len(numbers), order).map(
-        batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    return stream.mapped(stream.places(len(numbers), order), batch)
 
 
 def _finished(

@@ -90,12 +90,13 @@ def batches(
         return _epochs(order, _from_shards(dataset, split, rows, order))
     serialized = in_memory(dataset, split, rows)
     numbers = tf.constant(rows, tf.int64)
-    return places(len(rows), order).map(
+    return mapped(
+        places(len(rows), order),
         lambda seed, place: (
             seed,
             tf.gather(numbers, place),
             tf.gather(serialized, place),
-        )
+        ),
     )
 
 
@@ -167,11 +168,36 @@ def _epochs(
         )
         batch_seed = fold_in(seed, _BATCH)
         return batched.enumerate().map(
-            lambda step, *batch: (fold_in(batch_seed, step), *_flat(batch))
+            as_written(
+                lambda step, *batch: (fold_in(batch_seed, step), *_flat(batch))
+            )
         )
 
     epochs = tf.data.Dataset.range(order.first_epoch, order.epochs)
-    return epochs.flat_map(epoch_batches)
+    return epochs.flat_map(as_written(epoch_batches))
+
+
+def mapped(
+    batches: tf.data.Dataset, function: Callable[..., object]
+) -> tf.data.Dataset:
+    """Applies a function to several batches at once, in their order."""
+    return batches.map(
+        as_written(function),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def as_written(function: Callable[..., object]) -> Callable[..., object]:
+    """A function that TensorFlow traces without rewriting its Python first.
+
+    Nothing here branches on a tensor in Python, and the rewriting costs more
+    than all the batches of a short run.
+    """
+    converted: Callable[..., object] = tf.autograph.experimental.do_not_convert(
+        function
+    )
+    return converted
 
 
 def _flat(batch: tuple) -> tuple:
@@ -199,14 +225,14 @@ def _from_shards(
         if order.shuffle:
             shards = _permute(shards, fold_in(seed, _SHARDS))
         stream = tf.data.Dataset.from_tensor_slices(shards).interleave(
-            read,
+            as_written(read),
             cycle_length=INTERLEAVED_SHARDS if order.shuffle else 1,
             block_length=1,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
         if not wanted.all():
-            stream = stream.filter(lambda row, _: keep[row])
+            stream = stream.filter(as_written(lambda row, _: keep[row]))
         if order.shuffle:
             stream = stream.shuffle(
                 SHUFFLE_BUFFER,

@@ -83,7 +83,7 @@ def pack(tokenizer, strings, max_tokens=64, buckets=texts.BUCKETS):
 def test_texts_are_wrapped_and_come_back(tokenizer):
     strings = [["heart large", "no edema"], ["lungs clear left", "right"]]
     ids, mask = pack(tokenizer, strings)
-    assert ids.shape == mask.shape == (2, 2, 16)
+    assert ids.shape == mask.shape == (2, 2, 12)
     for b, row in enumerate(strings):
         for k, text in enumerate(row):
             length = mask[b, k].sum()

@@ -7,7 +7,7 @@ TensorFlow.
 import importlib
 from typing import Any
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOME = {
     "ConcatCritic": "kerasmi.critics",

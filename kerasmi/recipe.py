@@ -61,6 +61,10 @@ __all__ = [
 ]
 
 
+# Bytes of a recipe's file; those shipped have a hundredth of it.
+_LONGEST = 2**18
+
+
 def shipped() -> list[str]:
     """The names of the recipes inside the package, the phantom's first."""
     return [name for name in names() if not is_grid(name)]
@@ -98,7 +102,14 @@ def source(path_or_name: str | os.PathLike[str]) -> str:
     """
     given = os.fspath(path_or_name)
     try:
-        return _find(given).read_text("utf-8")
+        # bounded: a device or a pipe has no size to ask for
+        with _find(given).open("rb") as file:
+            content = file.read(_LONGEST + 1)
+        if len(content) > _LONGEST:
+            raise RecipeError(
+                f"{given}: more than {_LONGEST:,} bytes; give a recipe"
+            )
+        return content.decode("utf-8").replace("\r\n", "\n")
     except IsADirectoryError:
         raise RecipeError(
             f"{given}: a folder, not a recipe; give a YAML file"

@@ -7,7 +7,8 @@ import pandas as pd
 from kerasmi import stages
 from kerasmi.collection import environment, fingerprint
 from kerasmi.data import labels as label_policy
-from kerasmi.data.dataset import INDEX, Dataset
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.dataset_index import INDEX
 from kerasmi.data.schema import EDEMA_SEVERITY, SPLITS
 from kerasmi.errors import DataError
 from kerasmi.recipe import Recipe

@@ -111,7 +111,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError, deserialize
 
     try:
-        found = deserialize(path.read_bytes())
+        found = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
         return {name: _array(**entry) for name, entry in found}
     except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(

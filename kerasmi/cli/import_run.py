@@ -95,12 +95,12 @@ def run(
 
 def _tell(made: "Dataset", source: "Source") -> None:
     from kerasmi.cli.data_inspect import print_counts
-    from kerasmi.data import audit
+    from kerasmi.data import audit, dataset
 
     print_counts(made)
     published = getattr(source, "published", None)
     if published is not None:
-        images = audit.read_images(made.path / audit.IMAGES)
+        images = audit.read_images(made.path / dataset.IMAGES)
         click.echo("\n" + published(images).to_string(index=False))
     click.echo(f"\naudit        {made.path / audit.AUDIT}")
 

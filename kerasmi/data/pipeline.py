@@ -321,7 +321,9 @@ class _Texts:
         self.local = scope == "local"
         self.sentences = sentences
         self.packing = (tokenizer, max_tokens, buckets)
-        self.pack = lambda text: texts.pack(text, *self.packing)
+        self.pack: Callable[[Tensor], tuple[Tensor, Tensor]] = lambda text: (
+            texts.pack(text, *self.packing)
+        )
 
     def read(self, sentences: Tensor) -> Tensor:
         return sentences if self.local else texts.join_sentences(sentences)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from kerasmi.data.schema import CHEXPERT14
+from kerasmi.data.schema import BLANK, CHEXPERT14
 from kerasmi.data.sources import (
     chexpert_labels,
     csv_files,
@@ -96,7 +96,7 @@ def read(file: Path, audit: Audit) -> pd.DataFrame:
             chexpert_labels.EXPECTED,
         )
     values = values.set_index(frame["study_id"])[~wrong.to_numpy()]
-    blank = (values == chexpert_labels.BLANK).all(axis=1).sum()
+    blank = (values == BLANK).all(axis=1).sum()
     audit.count(f"{file.name}: rows without any label", int(blank))
     return values[list(CHEXPERT14)]
 

@@ -182,6 +182,7 @@ def image_text_model(
         critic(recipe),
         region=target.region,
         temperature=target.temperature,
+        negatives=settings.negatives,
     )
     optimizer = optimizers.paper(
         model,

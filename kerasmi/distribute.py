@@ -1,7 +1,12 @@
 """Every call to tf.distribute, and the check of a batch over all replicas."""
 
+import contextlib
+import functools
+from collections.abc import Iterator
+
 import tensorflow as tf
 
+from kerasmi import cluster
 from kerasmi.errors import RunError
 from kerasmi.types import Tensor
 
@@ -11,15 +16,17 @@ def configure(devices: int = 1) -> None:
 
     With GPUs, `devices` of them must exist. Without, the CPU is split into
     that many logical devices, so that several replicas can be tried on a
-    laptop.
+    laptop. Where TF_CONFIG names several workers, this joins them, and waits
+    until all have come.
 
     Args:
-        devices: number of replicas, at least 1.
+        devices: replicas of this process, at least 1.
 
     Raises:
-        RunError: fewer GPUs than asked for, or TensorFlow has already started
-            with another number of logical CPUs.
+        RunError: fewer GPUs than asked for, TensorFlow has already started
+            with another number of logical CPUs, or TF_CONFIG is wrong.
     """
+    many = cluster.here().is_many
     if devices < 1:
         raise RunError(f"--devices: expected at least 1. Received: {devices}")
     gpus = tf.config.list_physical_devices("GPU")
@@ -29,6 +36,17 @@ def configure(devices: int = 1) -> None:
                 f"--devices: {devices} asked for, but this machine has "
                 f"{len(gpus)} GPU(s). Use --devices {len(gpus)} or fewer."
             )
+        if many:
+            tf.config.set_visible_devices(gpus[:devices], "GPU")
+            _workers()
+        return
+    if many:
+        if devices > 1:
+            raise RunError(
+                f"--devices: {devices} asked for, but a worker without GPUs "
+                "has one device. Leave it out and start more workers."
+            )
+        _workers()
         return
     if devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -43,16 +61,27 @@ def configure(devices: int = 1) -> None:
                 ) from error
 
 
+@functools.cache
+def _workers() -> tf.distribute.Strategy:
+    # TensorFlow must be told of the cluster before its first op, and once.
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
 def strategy(devices: int = 1) -> tf.distribute.Strategy:
-    """`devices` replicas on this machine, as a `tf.distribute` strategy.
+    """The replicas that train together, as a `tf.distribute` strategy.
 
     Args:
-        devices: number of replicas; more than one need `configure` first.
+        devices: replicas of this process; more than one, and several workers,
+            need `configure` first.
 
     Returns:
-        The default strategy for one device, else a `MirroredStrategy`. Build
-        the model, its optimizer and its loss inside `strategy(...).scope()`.
+        The default strategy for one device, else a `MirroredStrategy`; where
+        TF_CONFIG names several workers, the `MultiWorkerMirroredStrategy` of
+        all of them. Build the model, its optimizer and its loss inside
+        `strategy(...).scope()`.
     """
+    if cluster.here().is_many:
+        return _workers()
     if devices == 1:
         return tf.distribute.get_strategy()
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
@@ -62,6 +91,26 @@ def strategy(devices: int = 1) -> tf.distribute.Strategy:
         reduction = tf.distribute.ReductionToOneDevice()
         return tf.distribute.MirroredStrategy(names, reduction)
     return tf.distribute.MirroredStrategy(names)
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every worker has called it; at once for one worker."""
+    if cluster.here().is_many:
+        tf.function(strategy.run)(lambda: reduce_sum([tf.ones(())]))
+
+
+@contextlib.contextmanager
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """The block is done by the chief, and then by the other workers.
+
+    For what the chief makes and the others read, such as a drawn data set.
+    """
+    is_chief = cluster.here().is_chief
+    if not is_chief:
+        wait_for_all(strategy)
+    yield
+    if is_chief:
+        wait_for_all(strategy)
 
 
 def num_replicas() -> int:
@@ -93,6 +142,8 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
     replicas = num_replicas()
     if replicas == 1 or not in_replica():
         return x
+    # An input of the step has no device yet, and is refused for want of one.
+    x = tf.identity(x)
     gathered = tf.distribute.get_replica_context().all_gather(x, axis=axis)
     shape = x.shape.as_list()
     if shape[axis] is not None:
@@ -114,6 +165,44 @@ def reduce_sum(values: list[Tensor]) -> list[Tensor]:
         return values
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def block_diagonal(x: Tensor, fill: float = 0) -> Tensor:
+    """Puts `x` of each replica on the diagonal of one large matrix.
+
+    Args:
+        x: `(b, ..., c)`, of equal size on every replica; float32 or integer.
+        fill: of the pairs of two replicas.
+
+    Returns:
+        `(R * b, ..., R * c)` for `R` replicas, in their order and alike on all
+        of them; differentiable as `gather` is. `x` where there is one replica.
+    """
+    replicas = num_replicas()
+    if replicas == 1 or not in_replica():
+        return x
+    context = tf.distribute.get_replica_context()
+    place = context.replica_id_in_sync_group
+    width = tf.shape(x)[-1]
+    before, after = place * width, (replicas - 1 - place) * width
+    whole = [[0, 0]] * (len(x.shape) - 1)
+    padding = tf.stack([*map(tf.constant, whole), tf.stack([before, after])])
+    wide = tf.pad(x, padding, constant_values=tf.cast(fill, x.dtype))
+    columns = x.shape[-1]
+    if columns is not None:
+        wide = tf.ensure_shape(wide, [*x.shape[:-1], replicas * columns])
+    return gather(wide)
+
+
+def rank_one(logs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The logs of a step as Keras needs them under a strategy: `(1,)` each.
+
+    With several workers, `keras.Model.fit` takes their mean along axis 0,
+    which a scalar lacks.
+    """
+    if num_replicas() == 1:
+        return logs
+    return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
 
 
 def check_negatives(pairs: Tensor) -> list[tf.Operation]:

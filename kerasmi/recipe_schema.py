@@ -21,6 +21,7 @@ from kerasmi.recipe_section import (
 )
 
 Bound = Literal["mine", "cpc", "nwj", "jensen_shannon", "smile", "cpc_pooled"]
+Negatives = Literal["global", "replica"]
 Schedule = Literal["constant", "cosine", "linear"]
 Task = Literal["pathology9", "edema_severity", "findings"]
 Encoder = Literal["frozen", "tuned", "image_only"]
@@ -270,6 +271,11 @@ class Pretrain(Section):
     )
     schedule: Schedule = field(
         "constant", "How both learning rates fall to the last step."
+    )
+    negatives: Negatives = field(
+        "global",
+        "Where a pair's negatives come from: the batch of all devices, or each"
+        " device's own share (another objective, with a lower ceiling).",
     )
     augmentation: Augmentation | None = field(
         Augmentation(), "Random changes of the images; null: none."

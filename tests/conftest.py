@@ -1,4 +1,4 @@
-"""Shared fixtures; two logical CPUs wherever a test asks for two devices."""
+"""Shared fixtures; logical CPUs wherever a test asks for several devices."""
 
 import os
 
@@ -9,10 +9,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def pytest_collection_modifyitems(items):
     # before any test runs: logical devices are fixed once TensorFlow starts
-    if any("two_devices" in getattr(i, "fixturenames", ()) for i in items):
+    names = {n for i in items for n in getattr(i, "fixturenames", ())}
+    if names & {"two_devices", "four_devices"}:
         from kerasmi import distribute
 
-        distribute.configure(2)
+        distribute.configure(4 if "four_devices" in names else 2)
 
 
 @pytest.fixture
@@ -21,3 +22,11 @@ def two_devices():
     from kerasmi import distribute
 
     return distribute.strategy(2)
+
+
+@pytest.fixture
+def four_devices():
+    """A strategy over four logical CPUs."""
+    from kerasmi import distribute
+
+    return distribute.strategy(4)

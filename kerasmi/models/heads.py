@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
+from kerasmi import distribute
 from kerasmi.types import Tensor
 
 
@@ -73,9 +74,12 @@ def _inside(probability: Tensor) -> Tensor:
 
 
 def _mean_count(known: Tensor) -> Tensor:
+    # Of all replicas, whose shares of a batch differ: Keras divides the loss
+    # of each by its own images and by the number of replicas.
+    (total,) = distribute.reduce_sum([ops.sum(known)])
+    share = ops.shape(known)[0] * distribute.num_replicas()
     # an all-ignored batch gives 0 / 1, a loss of zero without a gradient
-    count = ops.sum(known) / ops.cast(ops.shape(known)[0], "float32")
-    return ops.where(count > 0, count, 1.0)
+    return ops.where(total > 0, total / ops.cast(share, "float32"), 1.0)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasmi import distribute
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.types import Tensor
@@ -116,6 +117,14 @@ class ImageClassifier(keras.Model):
         kwargs.setdefault("loss", HEADS[self.head].loss)
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """As Keras's, with logs that several workers can reduce."""
+        return distribute.rank_one(super().train_step(data))
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """As Keras's, with logs that several workers can reduce."""
+        return distribute.rank_one(super().test_step(data))
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""

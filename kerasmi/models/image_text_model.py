@@ -8,8 +8,10 @@ from keras import ops
 
 from kerasmi import distribute, losses, regions
 from kerasmi.models.diagnostics import Diagnostics
-from kerasmi.pairs import label_pairs
+from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
+
+NEGATIVES = ("global", "replica")
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
@@ -30,6 +32,10 @@ class ImageTextModel(keras.Model):
         temperature: of `"logsumexp"`, in units of scores; towards 0 it is
             `"max"`. Kept in the weight `region_temperature`, which
             `kerasmi.callbacks.AnnealTemperature` lowers in training.
+        negatives: `"global"`: of the images and texts of all replicas, so that
+            several devices take the step of one; `"replica"`: of each
+            replica's own, which is another objective: there are fewer of
+            them, and InfoNCE's ceiling is lower.
         name: name of the model.
 
     Call arguments:
@@ -56,6 +62,7 @@ class ImageTextModel(keras.Model):
         critic: keras.layers.Layer,
         region: str = "max",
         temperature: float = 1.0,
+        negatives: str = "global",
         name: str = "image_text_model",
         **kwargs: Any,
     ) -> None:
@@ -64,12 +71,18 @@ class ImageTextModel(keras.Model):
                 f"`region`: expected one of {regions.REGION_RULES}. "
                 f"Received: {region!r}"
             )
+        if negatives not in NEGATIVES:
+            raise ValueError(
+                f"`negatives`: expected one of {NEGATIVES}. "
+                f"Received: {negatives!r}"
+            )
         super().__init__(name=name, **kwargs)
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.critic = critic
         self.region = region
         self.temperature = temperature
+        self.negatives = negatives
         self.region_temperature = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(temperature),
@@ -154,12 +167,19 @@ class ImageTextModel(keras.Model):
         Each replica scores its own texts against the images of all replicas
         (the critic's work is shared), then the columns are gathered, so that
         every replica holds the same matrix and any bound can be read from it.
+        With `negatives="replica"` it scores its own images alone, and the
+        pairs of two replicas are ignored, with a score of 0.
 
         Returns:
             pairs `(B, B * K)` int32 in {1, 0, -1} and scores `(B, N, B * K)`
             float32, `B` counting the images of all replicas.
         """
         image_features, text_features = self.encode(inputs, training)
+        if self.negatives == "replica":
+            scores = self.region_scores(image_features, text_features, training)
+            pairs = label_pairs(inputs["study_ids"], text_features.shape[1])
+            pairs = distribute.block_diagonal(pairs, fill=IGNORED)
+            return pairs, distribute.block_diagonal(scores)
         scores = self.region_scores(
             distribute.gather(image_features), text_features, training
         )
@@ -275,6 +295,7 @@ class ImageTextModel(keras.Model):
             "critic": serialize(self.critic),
             "region": self.region,
             "temperature": self.temperature,
+            "negatives": self.negatives,
         }
 
     @classmethod
@@ -305,11 +326,7 @@ class ImageTextModel(keras.Model):
 
 
 def _logs(metrics: list[keras.metrics.Metric]) -> dict[str, Tensor]:
-    results = {metric.name: metric.result() for metric in metrics}
-    if distribute.num_replicas() == 1:
-        return results
-    # Keras reduces logs along axis 0 when there are several workers.
-    return {name: ops.reshape(x, (1,)) for name, x in results.items()}
+    return distribute.rank_one({m.name: m.result() for m in metrics})
 
 
 def _refuse_under_strategy(

@@ -1,0 +1,56 @@
+"""Sides of a comparison in one process, in turn, on one thread."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+
+def hold_to_one_thread() -> None:
+    """Before TensorFlow is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+
+def processor_seconds(
+    sides: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, list[float]]:
+    """What one call of each side costs, `rounds` times.
+
+    Processor time of this process, so that other load counts little; every
+    round calls each side once, after two calls that are not counted.
+
+    Args:
+        sides: functions that return when their work is done.
+        rounds: at least 1.
+
+    Returns:
+        Seconds of each side, in the order of the rounds.
+    """
+    for side in sides.values():
+        side()
+        side()
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            begun = time.process_time()
+            side()
+            spent[name].append(time.process_time() - begun)
+    return spent
+
+
+def cells(seconds: list[float]) -> str:
+    """`median (least-most)` in milliseconds."""
+    low, middle, high = (
+        1e3 * value
+        for value in (min(seconds), statistics.median(seconds), max(seconds))
+    )
+    return f"{middle:.1f} ({low:.1f}-{high:.1f})"
+
+
+def ratio(slow: list[float], fast: list[float]) -> str:
+    """Median of the ratios of the rounds, and their range."""
+    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
+    middle = statistics.median(ratios)
+    return f"{middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"

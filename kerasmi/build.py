@@ -202,8 +202,10 @@ def pairs(
     dataset: Dataset,
     split: str,
     model: ImageTextModel,
+    first_epoch: int = 0,
+    first_step: int = 0,
 ) -> tuple[tf.data.Dataset, int]:
-    """The batches of a split, and their number in an epoch."""
+    """The batches of a split from a step on, and their number in an epoch."""
     objective, settings = stage(recipe)
     training = split == "train"
     return pipeline.pairs(
@@ -218,6 +220,8 @@ def pairs(
         shuffle=training,
         seed=recipe.seed,
         epochs=settings.epochs if training else 1,
+        first_epoch=first_epoch,
+        first_step=first_step,
         max_tokens=recipe.text_encoder.max_tokens,
     )
 

@@ -1,4 +1,4 @@
-"""Keras callbacks: progress, TensorBoard, pictures, selection by AUC."""
+"""Keras callbacks: progress, TensorBoard, pictures, validation by AUC."""
 
 import time
 from collections.abc import Callable
@@ -118,6 +118,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
             **{f"learning_rate/{name}": rate for name, rate in rates.items()},
         }
 
+    def flush(self) -> None:
+        """Writes what TensorFlow still holds to the event files."""
+        for writer in self._writers.values():
+            writer.flush()
+
 
 class Pictures(keras.callbacks.Callback):
     """Writes a picture to TensorBoard at the end of each epoch.
@@ -145,69 +150,13 @@ class Pictures(keras.callbacks.Callback):
         with self._writer.as_default():
             tf.summary.image(self.name, self.draw()[None], step=epoch)
 
+    def flush(self) -> None:
+        """Writes what TensorFlow still holds to the event file."""
+        self._writer.flush()
+
     def on_train_end(self, logs: Any = None) -> None:
         """Closes the event file."""
         self._writer.close()
-
-
-class KeepBest(keras.callbacks.Callback):
-    """Keeps the model of the epoch with the largest score, optimizer included.
-
-    As `keras.callbacks.ModelCheckpoint(save_best_only=True, mode="max")`, but
-    the best is kept in memory and written when training ends, and before that
-    only once in a while: in short epochs most of the time went into files.
-
-    Args:
-        path: the `.keras` file.
-        monitor: name of the score in the logs; NaN is never the best.
-        seconds: time between files while training goes on.
-        whole: the model to keep, where a part of it is what is trained.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        monitor: str,
-        seconds: float = 60.0,
-        whole: keras.Model | None = None,
-    ) -> None:
-        super().__init__()
-        self.path = path
-        self.monitor = monitor
-        self.seconds = seconds
-        self.whole = whole
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Forgets an earlier training."""
-        self._score = float("-inf")
-        self._best: list[np.ndarray] | None = None
-        self._written = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Copies the model if this epoch is the best so far."""
-        score = float((logs or {})[self.monitor])
-        if not score > self._score:
-            return
-        self._score = score
-        self._best = [np.array(v) for v in self._variables()]
-        if time.monotonic() - self._written > self.seconds:
-            self._kept.save(self.path)
-            self._written = time.monotonic()
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Puts the best back into the model and writes it."""
-        if self._best is None:
-            return
-        for variable, value in zip(self._variables(), self._best, strict=True):
-            variable.assign(value)
-        self._kept.save(self.path)
-
-    @property
-    def _kept(self) -> keras.Model:
-        return self.model if self.whole is None else self.whole
-
-    def _variables(self) -> list[Any]:
-        return [*self._kept.variables, *self._kept.optimizer.variables]
 
 
 class ValidationScore(keras.callbacks.Callback):

@@ -3,12 +3,19 @@
 import contextlib
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from kerasmi import cluster
 from kerasmi.errors import RunError
 from kerasmi.types import Tensor
+
+_asked: list[str] = []
+NO_NEGATIVES = (
+    "This batch has no negative pair: all its images are of one study. Use a "
+    "larger batch or shuffle the data."
+)
 
 
 def configure(devices: int = 1) -> None:
@@ -65,6 +72,40 @@ def configure(devices: int = 1) -> None:
 def _workers() -> tf.distribute.Strategy:
     # TensorFlow must be told of the cluster before its first op, and once.
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def make_deterministic() -> None:
+    """Asks TensorFlow for operations that give the same bits each time.
+
+    For the rest of the process; call it before any TensorFlow op.
+    """
+    tf.config.experimental.enable_op_determinism()
+    # from now on an operation that draws without any seed is refused
+    tf.random.set_seed(0)
+    _asked.append("deterministic")
+
+
+def facts() -> dict[str, Any]:
+    """What of TensorFlow's state decides roundings, for `environment.json`.
+
+    Threads are those of one operation and of operations side by side; 0 where
+    TensorFlow chooses.
+    """
+    threading = tf.config.threading
+    gpus = tf.config.list_physical_devices("GPU")
+    return {
+        "threads": {
+            "intra_op": threading.get_intra_op_parallelism_threads(),
+            "inter_op": threading.get_inter_op_parallelism_threads(),
+        },
+        "deterministic": bool(_asked),
+        "accelerators": [
+            tf.config.experimental.get_device_details(gpu).get(
+                "device_name", gpu.name
+            )
+            for gpu in gpus
+        ],
+    }
 
 
 def strategy(devices: int = 1) -> tf.distribute.Strategy:
@@ -220,9 +261,6 @@ def check_negatives(pairs: Tensor) -> list[tf.Operation]:
     check = tf.debugging.assert_equal(
         tf.reduce_any(tf.equal(pairs, 0)),
         True,
-        message=(
-            "This batch has no negative pair: all its images are of one "
-            "study. Use a larger batch or shuffle the data."
-        ),
+        message=NO_NEGATIVES,
     )
     return [] if check is None else [check]

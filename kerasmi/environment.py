@@ -1,5 +1,6 @@
 """Where and with what a run was started; imports none of what it names."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -7,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,32 @@ _PACKAGES = (
     "numpy",
     "pandas",
     "scikit-learn",
+)
+
+# Settings of TensorFlow and its libraries that change roundings.
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "XLA_FLAGS",
+)
+_DECISIVE = (
+    "kerasmi",
+    "commit",
+    "python",
+    "packages",
+    "platform",
+    "processor",
+    "processors",
+    "variables",
+    "threads",
+    "devices",
+    "accelerators",
+    "deterministic",
+    "data_fingerprint",
 )
 
 
@@ -39,8 +67,55 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": platform.platform(),
-        "processors": os.cpu_count(),
+        "processor": _processor(),
+        "processors": len(os.sched_getaffinity(0)),
+        "variables": {
+            name: os.environ[name] for name in _VARIABLES if name in os.environ
+        },
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What of two starts may make their results differ.
+
+    Args:
+        before: an entry of `environment.json`.
+        now: another one. A fact that either lacks is passed over.
+
+    Returns:
+        One text for each, such as `"processors: 2 before and 4 now"`.
+    """
+    found = []
+    for name in _DECISIVE:
+        if name in before and name in now:
+            found += _different(name, before[name], now[name])
+    return found
+
+
+def _different(name: str, before: Any, now: Any) -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        parts = sorted({*before, *now})
+        pairs = [(part, before.get(part), now.get(part)) for part in parts]
+    else:
+        pairs = [(name, before, now)]
+    return [
+        f"{part}: {_shown(old)} before and {_shown(new)} now"
+        for part, old, new in pairs
+        if old != new
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _processor() -> str | None:
+    """The model of the processor; its vector units decide roundings."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
 
 
 def _version(package: str) -> str | None:

@@ -13,8 +13,10 @@ import tensorflow as tf
 from kerasmi import (
     build,
     distribute,
+    environment,
     preconditions,
     pretrain,
+    resuming,
     retrain,
     stages,
 )
@@ -22,8 +24,9 @@ from kerasmi.data import labels
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.faults import explain_data_error
 from kerasmi.data.records import read
-from kerasmi.errors import RecipeError
+from kerasmi.errors import RecipeError, TrainingError
 from kerasmi.evaluation import auc, figures, report, tables
+from kerasmi.folder import is_full
 from kerasmi.held_out_images import HeldOutImages
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.recipe import Recipe
@@ -61,9 +64,20 @@ def run(
     Raises:
         RecipeError: batches that the devices cannot share evenly.
         DataError: data that is missing, empty or damaged.
+        TrainingError: a loss that is no number, or a full disk.
+        Interrupted: a signal asked to stop.
     """
-    with RunLog(run.path / LOG, reporter) as log:
-        return _work(recipe, run, log, devices, encoders, pretrained)
+    try:
+        with RunLog(run.path / LOG, reporter) as log:
+            return _work(recipe, run, log, devices, encoders, pretrained)
+    except (OSError, tf.errors.OpError) as error:
+        if not is_full(error):
+            raise
+        raise TrainingError(
+            f"{run.path}: the disk is full. The stages that are finished and"
+            " the last checkpoint are intact: make room and continue with"
+            " --resume."
+        ) from error
 
 
 def _work(
@@ -80,7 +94,9 @@ def _work(
         data_fingerprint=dataset.fingerprint,
         devices=devices,
         data=_account(dataset),
+        **distribute.facts(),
     )
+    _compare_starts(run, reporter)
     run.write_csv("labels.csv", labels.table1(dataset.images))
     preconditions.check(recipe, dataset)
     retrain.check(recipe, dataset)
@@ -98,6 +114,10 @@ def _work(
                         recipe, run, dataset, task, mode, encoder, *where
                     )
     except tf.errors.OpError as error:
+        if distribute.NO_NEGATIVES in str(error):
+            raise TrainingError(
+                f"pretrain: {distribute.NO_NEGATIVES}"
+            ) from None
         explained = explain_data_error(error, dataset)
         if explained is None:
             raise
@@ -120,6 +140,18 @@ def _account(dataset: Dataset) -> dict[str, Any]:
         "has_truth": dataset.has_truth,
         "counts": dataset.counts,
     }
+
+
+def _compare_starts(run: Run, reporter: Reporter) -> None:
+    """Tells what differs from the last start that came to its data."""
+    *earlier, now = run.starts()
+    before = [start for start in earlier if "data_fingerprint" in start]
+    found = environment.differences(before[-1], now) if before else []
+    if found:
+        reporter.warning(
+            "this start is not like the one before, so the results may differ"
+            f" from those of a run in one go: {'; '.join(found)}"
+        )
 
 
 def forget() -> None:
@@ -154,9 +186,11 @@ def _pretrained(
 
     folder = run.stage("pretrain")
     if run.is_done("pretrain"):
+        resuming.forget(folder)
         reporter.message(f"pretrain: done before, kept ({folder})")
         return keras.saving.load_model(folder / "model.keras").image_encoder
-    run.clear("pretrain")
+    if not resuming.has_checkpoint(folder):
+        run.clear("pretrain")
     begun = time.monotonic()
     encoder = pretrain.run(recipe, dataset, folder, reporter, strategy)
     run.mark_done(
@@ -165,6 +199,7 @@ def _pretrained(
         data_fingerprint=dataset.fingerprint,
         devices=strategy.num_replicas_in_sync,
     )
+    resuming.forget(folder)
     return encoder
 
 
@@ -203,9 +238,11 @@ def _retrained(
     stage = task.stage(mode)
     folder = run.stage(stage)
     if run.is_done(stage):
+        resuming.forget(folder)
         reporter.message(f"{stage}: done before, kept ({folder})")
         return
-    run.clear(stage)
+    if not resuming.has_checkpoint(folder):
+        run.clear(stage)
     begun = time.monotonic()
     predictions = retrain.run(
         recipe,
@@ -224,6 +261,7 @@ def _retrained(
         seconds=round(time.monotonic() - begun, 3),
         labelled_images=len(retrain.drawn_images(recipe, dataset, task)),
     )
+    resuming.forget(folder)
 
 
 def _read_predictions(folder: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import abc
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -11,7 +12,17 @@ from typing import ClassVar, Self
 from kerasmi.errors import RunError
 
 DONE = "done.json"
+CHECKPOINT = "checkpoint"
 LOCK = ".lock"
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or a quota on it, is full."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    # libraries pass the words on and lose the number
+    return getattr(error, "errno", None) in full or any(
+        os.strerror(number) in str(error) for number in full
+    )
 
 
 class Folder(abc.ABC):
@@ -45,7 +56,7 @@ class Folder(abc.ABC):
         if not self.path.is_dir():
             return
         try:
-            foreign = sorted(set(os.listdir(self.path)) - {LOCK})
+            foreign = sorted(filter(self._is_foreign, os.listdir(self.path)))
         except OSError as error:
             raise RunError(f"{self.path}: {error.strerror}") from None
         if foreign:
@@ -53,6 +64,10 @@ class Folder(abc.ABC):
                 f"{self.path}: not empty and no {self.kind}: it holds"
                 f" {foreign[0]}; give another --output"
             )
+
+    def _is_foreign(self, name: str) -> bool:
+        # a process that was killed leaves the lock, or half of the marker
+        return name != LOCK and not name.startswith(f".{self.marker}.")
 
     def _refuse_second_start(self, resume: bool) -> None:
         if not resume:
@@ -115,9 +130,11 @@ class Folder(abc.ABC):
     def discard(self) -> None:
         """Takes back what this process began and that did nothing.
 
-        A folder with a finished stage, or one that was resumed, is kept.
+        A folder with a finished stage or a checkpoint, or one that was
+        resumed, is kept.
         """
-        if self._mine and not any(self.path.rglob(DONE)):
+        kept = (DONE, f"{CHECKPOINT}/*")
+        if self._mine and not any(any(self.path.rglob(k)) for k in kept):
             for entry in self.path.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi import build, callbacks
+from kerasmi import build, callbacks, resuming, watching
 from kerasmi.data.dataset import Dataset
-from kerasmi.errors import TrainingError
-from kerasmi.evaluation import figures
+from kerasmi.data.stream import Order
+from kerasmi.evaluation import figures, trouble
 from kerasmi.measure import measure
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.models.image_text_model import ImageTextModel
@@ -41,14 +41,16 @@ def run(
 ) -> ImageEncoder:
     """Trains, keeps the weights with the best validation bound, reads out.
 
-    Writes `model.keras`, `history.csv`, `tensorboard/`,
-    `mutual_information.csv` and figures into `folder`.
+    Writes `model.keras`, `history.csv`, `tensorboard/`, `checkpoint/`,
+    `mutual_information.csv` and figures into `folder`. Goes on from the
+    checkpoint that the folder holds, if it holds one.
 
     Returns:
         The image encoder of the best epoch.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number; a full disk.
+        Interrupted: a signal asked to stop, and the step was saved.
     """
     objective, settings = build.stage(recipe)
     keras.utils.set_random_seed(recipe.seed)
@@ -57,34 +59,49 @@ def run(
         model = build.image_text_model(
             recipe, dataset, steps * settings.epochs, reporter
         )
-    train, steps = build.pairs(recipe, dataset, "train", model)
+    start = resuming.begin(folder, reporter)
+
+    def batches(epoch: int, step: int) -> tf.data.Dataset:
+        return build.pairs(recipe, dataset, "train", model, epoch, step)[0]
+
     validation, validation_steps = build.pairs(
         recipe, dataset, "validation", model
     )
     reporter.start(
         "pretrain",
-        steps * settings.epochs,
+        start.left(settings.epochs, steps),
         "step",
         f"{objective.scope} {objective.bound}, {settings.epochs} epochs",
         epochs=settings.epochs,
     )
-    history = model.fit(
-        train,
+    history = resuming.fit(
+        model,
+        batches,
+        start,
+        folder=folder,
+        monitor="val_mutual_information",
         epochs=settings.epochs,
-        steps_per_epoch=steps,
+        steps=steps,
+        callbacks=_callbacks(
+            recipe,
+            dataset,
+            model,
+            folder,
+            reporter,
+            steps,
+            start,
+            next(iter(validation)),
+        ),
+        reporter=reporter,
         validation_data=validation,
         validation_steps=validation_steps,
-        verbose=0,
-        shuffle=False,  # the pipeline has shuffled
-        callbacks=_callbacks(recipe, dataset, model, folder, reporter, steps),
     )
-    if not np.isfinite(history.history["loss"]).all():
-        raise TrainingError(
-            f"pretrain: the loss became NaN in epoch {len(history.epoch)}. Try "
-            "a lower pretrain.learning_rate or more pretrain.warmup_steps."
-        )
-    best = max(history.history["val_mutual_information"])
+    best = float(history["val_mutual_information"].max())
     reporter.finish(validation=best)
+    has_ceiling = objective.bound in WITH_CEILING
+    ceiling = float(history["val_ceiling"].max()) if has_ceiling else np.inf
+    level = trouble.level(objective.bound, best, ceiling)
+    reporter.message(f"pretrain: {level}")
     # a fresh copy, on one device: read-outs and re-training need no strategy
     model = keras.saving.load_model(folder / "model.keras")
     measure(recipe, dataset, model, folder, reporter)
@@ -99,6 +116,8 @@ def _callbacks(
     folder: Path,
     reporter: Reporter,
     steps: int,
+    start: resuming.Start,
+    held_out: dict[str, tf.Tensor],
 ) -> list[keras.callbacks.Callback]:
     objective, settings = build.stage(recipe)
     annealing = []
@@ -117,17 +136,36 @@ def _callbacks(
             settings.batch_size,
             shown(objective.bound),
         ),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.CSVLogger(str(folder / "history.csv")),
-        keras.callbacks.ModelCheckpoint(
-            str(folder / "model.keras"),
-            monitor="val_mutual_information",
-            mode="max",
-            save_best_only=True,
+        watching.FiniteLoss(
+            folder,
+            start.position,
+            lambda epoch, step: _images(recipe, dataset, epoch, step),
+            "Try a lower pretrain.learning_rate or more pretrain.warmup_steps.",
         ),
-        callbacks.TensorBoard(str(folder / "tensorboard")),
+        callbacks.TensorBoard(
+            str(folder / "tensorboard"), write_graph=start.fresh
+        ),
         *_pictures(recipe, dataset, model, folder),
+        watching.Troubles(held_out, reporter, objective.bound in WITH_CEILING),
     ]
+
+
+def _images(
+    recipe: Recipe, dataset: Dataset, epoch: int, step: int
+) -> list[str]:
+    """The images of a training step."""
+    _, settings = build.stage(recipe)
+    rows = dataset.rows("train")
+    order = Order(
+        settings.batch_size,
+        shuffle=True,
+        seed=recipe.seed,
+        epochs=settings.epochs,
+        first_epoch=epoch,
+        first_step=step,
+    )
+    rows = rows[rows["sentences"] > 0]
+    return watching.images_of_batch(dataset, "train", rows, order)
 
 
 def _pictures(

@@ -5,6 +5,7 @@ worked out once (`HeldOutImages`), and so does its training where images are
 not augmented: exactly the same function, without the frozen network in it.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi import build, callbacks
+from kerasmi import build, callbacks, resuming, watching
 from kerasmi.data import kept, pipeline
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
+from kerasmi.data.stream import Order
 from kerasmi.errors import DataError
 from kerasmi.evaluation import auc
 from kerasmi.evaluation.predictions import COLUMNS
@@ -60,7 +62,7 @@ def run(
         encoder_mode: `"frozen"`, `"tuned"` or `"image_only"`.
         encoder: the pre-trained encoder; None for `"image_only"`.
         folder: gets `model.keras`, `history.csv`, `tensorboard/` and
-            `predictions.csv`.
+            `checkpoint/`; a training goes on from the checkpoint it holds.
         reporter: told of the progress.
         strategy: devices to train on.
         held_out: validation and test images, shared by the stages of a run;
@@ -76,39 +78,50 @@ def run(
     features = None
     if encoder is not None and encoder_mode == "frozen":
         features = _unaugmented(recipe, dataset, chosen, encoder)
-    train, steps = pipeline.labelled(
-        dataset,
-        "train",
-        labels=this.labels,
-        image_ids=chosen,
-        uncertain=recipe.data.uncertain,
-        blank=recipe.data.blank,
-        batch_size=settings.batch_size,
-        image_size=recipe.data.image_size,
-        augmentation=build.augmentation(settings.augmentation),
-        shuffle=True,
-        seed=recipe.seed,
-        epochs=settings.epochs,
-        inputs=features,
-    )
+    start = resuming.begin(folder, reporter)
+    steps = math.ceil(len(chosen) / settings.batch_size)
+
+    def batches(epoch: int, step: int) -> tf.data.Dataset:
+        made, _ = pipeline.labelled(
+            dataset,
+            "train",
+            labels=this.labels,
+            image_ids=chosen,
+            uncertain=recipe.data.uncertain,
+            blank=recipe.data.blank,
+            batch_size=settings.batch_size,
+            image_size=recipe.data.image_size,
+            augmentation=build.augmentation(settings.augmentation),
+            shuffle=True,
+            seed=recipe.seed,
+            epochs=settings.epochs,
+            first_epoch=epoch,
+            first_step=step,
+            inputs=features,
+        )
+        return made
+
     with strategy.scope():
         model = _classifier(recipe, this, encoder_mode, encoder, steps)
         trained = model if features is None else model.on_features()
     reporter.start(
         this.stage(encoder_mode),
-        steps * settings.epochs,
+        start.left(settings.epochs, steps),
         "step",
         f"{len(chosen)} labelled images, {settings.epochs} epochs",
         epochs=settings.epochs,
     )
     scores = _scorer(model, held_out, encoder)
     observed = targets(recipe, dataset, "validation", this, truth=False)
-    history = trained.fit(
-        train,
+    history = resuming.fit(
+        trained,
+        batches,
+        start,
+        whole=model,
+        folder=folder,
+        monitor="val_auc",
         epochs=settings.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        shuffle=False,  # the pipeline has shuffled
+        steps=steps,
         callbacks=[
             callbacks.ValidationScore(
                 lambda: scores("validation"),
@@ -117,13 +130,21 @@ def run(
             callbacks.Progress(
                 reporter, settings.epochs, steps, settings.batch_size, SHOWN
             ),
-            keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.CSVLogger(str(folder / "history.csv")),
-            callbacks.KeepBest(folder / "model.keras", "val_auc", whole=model),
-            callbacks.TensorBoard(str(folder / "tensorboard")),
+            watching.FiniteLoss(
+                folder,
+                start.position,
+                lambda epoch, step: _batch(
+                    recipe, dataset, chosen, epoch, step
+                ),
+                "Try a lower retrain.learning_rate.",
+            ),
+            callbacks.TensorBoard(
+                str(folder / "tensorboard"), write_graph=start.fresh
+            ),
         ],
+        reporter=reporter,
     )
-    reporter.finish(**{"validation AUC": max(history.history["val_auc"])})
+    reporter.finish(**{"validation AUC": history["val_auc"].max()})
     if strategy.num_replicas_in_sync > 1:
         # a copy on one device: predicting needs no strategy
         model = keras.saving.load_model(folder / "model.keras")
@@ -174,6 +195,23 @@ def _scorer(
         return np.concatenate([network(b).numpy() for b in blocks(split)])
 
     return scores
+
+
+def _batch(
+    recipe: Recipe, dataset: Dataset, chosen: list[str], epoch: int, step: int
+) -> list[str]:
+    """The images of a training step."""
+    order = Order(
+        recipe.retrain.batch_size,
+        shuffle=True,
+        seed=recipe.seed,
+        epochs=recipe.retrain.epochs,
+        first_epoch=epoch,
+        first_step=step,
+        drop_remainder=False,
+    )
+    rows = dataset.rows("train", chosen)
+    return watching.images_of_batch(dataset, "train", rows, order)
 
 
 def _classifier(

@@ -1,5 +1,6 @@
 """The log of a run: what was told while it worked, with its time."""
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +45,9 @@ class RunLog(Reporter):
     ) -> None:
         if kind is not None:
             where = f"{self._stage}: " if self._stage else ""
-            self._write("ERROR", f"{where}{kind.__name__}: {error}")
+            # on a full disk the error itself is what counts
+            with contextlib.suppress(OSError):
+                self._write("ERROR", f"{where}{kind.__name__}: {error}")
 
     def message(self, text: str) -> None:
         """A line."""

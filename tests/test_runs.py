@@ -223,3 +223,19 @@ def test_a_resumed_run_is_kept(tmp_path, recipe):
     Run.create(tmp_path, recipe).close()
     Run.create(tmp_path, recipe, resume=True).discard()
     assert Run.open(tmp_path).started
+
+
+def test_a_run_with_a_checkpoint_is_kept(tmp_path, recipe):
+    made = Run.create(tmp_path / "run", recipe)
+    checkpoint = made.stage("pretrain") / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "epoch0001-step000000.npz").write_bytes(b"weights")
+    made.discard()
+    assert (checkpoint / "epoch0001-step000000.npz").is_file()
+
+
+def test_what_a_killed_start_left_is_no_foreign_file(tmp_path, recipe):
+    (tmp_path / ".recipe.yaml.4711").write_text("half")
+    (tmp_path / ".lock").touch()
+    with Run.create(tmp_path, recipe) as made:
+        assert made.started

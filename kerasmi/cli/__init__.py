@@ -14,6 +14,7 @@ from kerasmi.cli import (
     report,
     retrieve,
     run,
+    selftest,
     table,
 )
 from kerasmi.cli.base import Cli
@@ -29,6 +30,7 @@ __all__ = ["main"]
         "cat": recipes.cat,
         "validate": recipes.validate,
         "run": run.run,
+        "selftest": selftest.selftest,
         "table": table.table,
         "report": report.report,
         "evaluate": evaluate.evaluate,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmi.cli import run_grid
-from kerasmi.cli.base import InterruptedRunError, Verb
+from kerasmi.cli.base import Verb
 from kerasmi.cli.quiet import quiet
+from kerasmi.cli.run_grid import interrupted
 from kerasmi.errors import KerasmiError
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Continue the run in the folder: its finished stages are kept, the"
-    " others done anew. Starts it if there is none.",
+    help="Continue the run in the folder where it stopped, to the same result."
+    " Starts it if there is none.",
 )
 @click.option(
     "--devices",
@@ -47,6 +48,12 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     help="GPUs that share each batch; without GPUs, parts of the CPU.",
+)
+@click.option(
+    "--deterministic/--no-deterministic",
+    default=True,
+    show_default=True,
+    help="The same bits each time, which may be slower on a GPU.",
 )
 @click.option(
     "--dry-run",
@@ -76,6 +83,7 @@ def run(
     output: Path | None,
     resume: bool,
     devices: int,
+    deterministic: bool,
     dry_run: bool,
     seeds: int | None,
     only: tuple[str, ...],
@@ -91,7 +99,9 @@ def run(
 
     own = any(text.startswith("grid.") for text in overrides)
     if recipes.is_grid(recipe) or own or seeds:
-        how = run_grid.Options(output, resume, devices, only, stop_on_error)
+        how = run_grid.Options(
+            output, resume, devices, deterministic, only, stop_on_error
+        )
         run_grid.run(recipe, overrides, seeds, dry_run, how, _start)
         return
     if only or stop_on_error:
@@ -99,7 +109,7 @@ def run(
         raise click.UsageError(f"{name} is for a grid of recipes, or --seeds")
     loaded = recipes.load(recipe, overrides)
     if dry_run:
-        _describe(loaded, devices)
+        _describe(loaded, devices, deterministic)
         return
     recipes.check_ready(loaded, recipe)
     folder = output or Path("runs") / str(loaded.name)
@@ -107,11 +117,12 @@ def run(
         again = ["kerasmi", "run", recipe, *overrides, "--resume"]
         again += ["--output", str(output)] if output else []
         again += ["--devices", str(devices)] if devices > 1 else []
-        _work(made, devices, shlex.join(again))
+        again += [] if deterministic else ["--no-deterministic"]
+        _work(made, devices, deterministic, shlex.join(again))
     click.echo(folder)
 
 
-def _start(devices: int) -> ModuleType:
+def _start(devices: int, deterministic: bool) -> ModuleType:
     """Starts TensorFlow on its devices; everything noisy happens here."""
     with quiet():
         import tensorflow as tf
@@ -121,12 +132,14 @@ def _start(devices: int) -> ModuleType:
         # its hints on retracing are for whoever writes a model
         tf.get_logger().setLevel("ERROR")
         distribute.configure(devices)
+        if deterministic:
+            distribute.make_deterministic()
         tf.config.list_logical_devices()
     return experiment
 
 
-def _describe(recipe: "Recipe", devices: int) -> None:
-    experiment = _start(devices)
+def _describe(recipe: "Recipe", devices: int, deterministic: bool) -> None:
+    experiment = _start(devices, deterministic)
     with quiet():
         lines = experiment.describe(recipe)
     width = max(len(name) for name, _ in lines)
@@ -134,18 +147,18 @@ def _describe(recipe: "Recipe", devices: int) -> None:
         click.echo(f"{name:{width}}  {value}")
 
 
-def _work(run: "Run", devices: int, again: str) -> None:
+def _work(run: "Run", devices: int, deterministic: bool, again: str) -> None:
+    from kerasmi import interruption
     from kerasmi.cli.console import ConsoleReporter
 
     try:
-        experiment = _start(devices)
-        with ConsoleReporter() as reporter:
-            experiment.run(run.recipe, run, reporter, devices=devices)
+        with interruption.handled():
+            experiment = _start(devices, deterministic)
+            with ConsoleReporter() as reporter:
+                experiment.run(run.recipe, run, reporter, devices=devices)
     except KerasmiError:
         # Wrong data is found only here; it leaves no half-made run.
         run.discard()
         raise
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"Interrupted. Continue with: {again}"
-        ) from None
+    except KeyboardInterrupt as stopped:
+        raise interrupted(stopped, again) from None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kerasmi.grid_folder import GridFolder
     from kerasmi.grid_schema import Plan
 
-Start = Callable[[int], ModuleType]
+Start = Callable[[int, bool], ModuleType]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Options:
     output: Path | None
     resume: bool
     devices: int
+    deterministic: bool
     only: tuple[str, ...]
     stop_on_error: bool
 
@@ -35,6 +36,7 @@ class Options:
         words = ["--resume"]
         words += ["--output", str(self.output)] if self.output else []
         words += ["--devices", str(self.devices)] if self.devices > 1 else []
+        words += [] if self.deterministic else ["--no-deterministic"]
         words += [word for text in self.only for word in ("--only", text)]
         return words + ["--stop-on-error"] * self.stop_on_error
 
@@ -78,34 +80,44 @@ def run(
 
 
 def _work(folder: "GridFolder", how: Options, start: Start, again: str) -> None:
-    from kerasmi import grid
+    from kerasmi import grid, interruption
     from kerasmi.cli.console import ConsoleReporter
 
     try:
-        experiment = start(how.devices)
-        with ConsoleReporter() as reporter:
-            grid.run(
-                folder,
-                experiment,
-                reporter,
-                devices=how.devices,
-                only=how.only,
-                stop_on_error=how.stop_on_error,
-            )
+        with interruption.handled():
+            experiment = start(how.devices, how.deterministic)
+            with ConsoleReporter() as reporter:
+                grid.run(
+                    folder,
+                    experiment,
+                    reporter,
+                    devices=how.devices,
+                    only=how.only,
+                    stop_on_error=how.stop_on_error,
+                )
     except KerasmiError:
         # wrong data is found only here; it leaves no half-made grid
         folder.discard()
         raise
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            f"Interrupted. Continue with: {again}"
-        ) from None
+    except KeyboardInterrupt as stopped:
+        raise interrupted(stopped, again) from None
+
+
+def interrupted(stopped: KeyboardInterrupt, again: str) -> InterruptedRunError:
+    """What to tell of a run that a signal stopped.
+
+    Args:
+        stopped: its text says what was saved.
+        again: the command that goes on.
+    """
+    saved = f" ({stopped})" if str(stopped) else ""
+    return InterruptedRunError(f"Interrupted{saved}. Continue with: {again}")
 
 
 def _describe(plan: "Plan", how: Options, start: Start) -> None:
     from kerasmi import grid_text
 
-    experiment = start(how.devices)
+    experiment = start(how.devices, how.deterministic)
     chosen = grid_text.select(plan, how.only)
     click.echo(f"{plan.name}: {len(chosen)} of {len(plan.members)} runs")
     for name, encoders in chosen.items():

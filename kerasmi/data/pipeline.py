@@ -42,6 +42,7 @@ def pairs(
     seed: int = 0,
     epochs: int = 1,
     first_epoch: int = 0,
+    first_step: int = 0,
     max_tokens: int = 320,
     buckets: Sequence[int] = BUCKETS,
     drop_remainder: bool = True,
@@ -65,6 +66,7 @@ def pairs(
         seed: All randomness follows from it.
         epochs: Where the run ends.
         first_epoch: Where it begins: above 0 in a resumed run.
+        first_step: The batch of that epoch that it begins with.
         max_tokens: Longest text in tokens, `[CLS]` and `[SEP]` counted.
         buckets: Lengths that batches may have, in tokens.
         drop_remainder: Leave out the images of an epoch that do not fill a
@@ -120,7 +122,13 @@ def pairs(
         }
 
     order = Order(
-        batch_size, shuffle, seed, epochs, first_epoch, drop_remainder
+        batch_size,
+        shuffle,
+        seed,
+        epochs,
+        first_epoch,
+        first_step,
+        drop_remainder,
     )
     stream.check(dataset, split, len(rows), order)
     numbers = rows.index.to_numpy()
@@ -150,6 +158,7 @@ def labelled(
     seed: int = 0,
     epochs: int = 1,
     first_epoch: int = 0,
+    first_step: int = 0,
     drop_remainder: bool = False,
     inputs: np.ndarray | None = None,
 ) -> tuple[tf.data.Dataset, int]:
@@ -172,6 +181,7 @@ def labelled(
         seed: All randomness follows from it.
         epochs: Where the run ends.
         first_epoch: Where it begins: above 0 in a resumed run.
+        first_step: The batch of that epoch that it begins with.
         drop_remainder: Leave out the images of an epoch that do not fill a
             batch: several devices need batches that divide.
         inputs: `(n, ...)`, given in place of the images wanted, one for each
@@ -212,7 +222,13 @@ def labelled(
         return made, tf.gather(values, tf.searchsorted(places, row))
 
     order = Order(
-        batch_size, shuffle, seed, epochs, first_epoch, drop_remainder
+        batch_size,
+        shuffle,
+        seed,
+        epochs,
+        first_epoch,
+        first_step,
+        drop_remainder,
     )
     stream.check(dataset, split, len(rows), order)
     numbers = rows.index.to_numpy()
@@ -376,7 +392,7 @@ def _finished(
     batches: tf.data.Dataset, order: Order, records: int
 ) -> tuple[tf.data.Dataset, int]:
     steps = order.steps(records)
-    total = steps * (order.epochs - order.first_epoch)
+    total = steps * (order.epochs - order.first_epoch) - order.first_step
     batches = batches.apply(tf.data.experimental.assert_cardinality(total))
     options = tf.data.Options()
     options.deterministic = True

@@ -35,6 +35,7 @@ class Order:
         seed: All randomness follows from it.
         epochs: Where the run ends.
         first_epoch: Where it begins: above 0 in a resumed run.
+        first_step: The batch of that epoch that it begins with.
         drop_remainder: Leave out the records of an epoch that do not fill a
             batch.
     """
@@ -44,6 +45,7 @@ class Order:
     seed: int = 0
     epochs: int = 1
     first_epoch: int = 0
+    first_step: int = 0
     drop_remainder: bool = True
 
     def __post_init__(self) -> None:
@@ -55,6 +57,10 @@ class Order:
             raise ValueError(
                 "expected 0 <= first_epoch < epochs, received first_epoch="
                 f"{self.first_epoch}, epochs={self.epochs}."
+            )
+        if self.first_step < 0:
+            raise ValueError(
+                f"first_step must not be negative, received {self.first_step}."
             )
         if self.seed < 0:
             raise ValueError(
@@ -84,6 +90,7 @@ def batches(
 
     Raises:
         DataError: There are too few records for one batch.
+        ValueError: An epoch has no batch `first_step`.
     """
     check(dataset, split, len(rows), order)
     if not is_small(dataset, split, rows):
@@ -151,6 +158,11 @@ def check(dataset: Dataset, split: str, records: int, order: Order) -> None:
             f"{dataset.path}: {records} {split} images do not fill one "
             f"batch of {order.batch_size}: take a smaller batch_size."
         )
+    if order.first_step >= order.steps(records):
+        raise ValueError(
+            f"expected first_step below the {order.steps(records)} batches "
+            f"of an epoch, received {order.first_step}."
+        )
 
 
 def _epochs(
@@ -174,7 +186,8 @@ def _epochs(
         )
 
     epochs = tf.data.Dataset.range(order.first_epoch, order.epochs)
-    return epochs.flat_map(as_written(epoch_batches))
+    made = epochs.flat_map(as_written(epoch_batches))
+    return made.skip(order.first_step)
 
 
 def mapped(

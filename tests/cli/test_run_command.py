@@ -34,7 +34,7 @@ def played(monkeypatch):
         return [("pretrain", "2 epochs"), ("critic", "64-32-1")]
 
     experiment = types.SimpleNamespace(run=run, describe=describe)
-    monkeypatch.setattr(module, "_start", lambda devices: experiment)
+    monkeypatch.setattr(module, "_start", lambda *_: experiment)
     experiment.calls = calls
     return experiment
 
@@ -209,7 +209,7 @@ def test_ctrl_c_says_how_to_resume(kerasmi, played):
 def many(monkeypatch):
     """An experiment that is played, for each run of a grid."""
     experiment = PlayedExperiment()
-    monkeypatch.setattr(module, "_start", lambda devices: experiment)
+    monkeypatch.setattr(module, "_start", lambda *_: experiment)
     return experiment
 
 

@@ -89,6 +89,9 @@ def test_a_resumed_run_continues_the_batches(pairs):
     rest = run(pairs(**options, first_epoch=1))
     assert len(whole) == 15
     assert equal(whole[5:], rest)
+    part, steps = pairs(**options, first_epoch=1, first_step=2)
+    assert (steps, int(part.cardinality())) == (5, 8)
+    assert equal(whole[7:], list(part.as_numpy_iterator()))
 
 
 @pytest.mark.usefixtures("every_source")
@@ -237,6 +240,8 @@ def test_a_split_without_text_or_with_too_few_images_is_told(
         ({"scope": "global", "sentences": 2}, "a report is one text"),
         ({"sentences": 0}, "sentences must be at least 1"),
         ({"epochs": 2, "first_epoch": 2}, "first_epoch < epochs"),
+        ({"first_step": -1}, "first_step must not be negative"),
+        ({"first_step": 5}, "first_step below the 5 batches"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": -1}, "seed must not be negative"),
         ({"max_tokens": 2}, "max_tokens must be at least 3"),

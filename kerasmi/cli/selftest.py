@@ -1,0 +1,65 @@
+"""`kerasmi selftest`: whether a recipe can learn on this machine."""
+
+from pathlib import Path
+
+import click
+
+from kerasmi.cli.base import FAILED, Verb
+from kerasmi.errors import RecipeError
+
+# Enough images for one batch of each split, drawn in a second.
+_FEW = "data.images={train: 64, validation: 32, test: 8}"
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+        kerasmi selftest
+        kerasmi selftest local_cpc pretrain.batch_size=32
+        kerasmi selftest mimic_cxr/local_mine data.path=FOLDER
+    """,
+)
+@click.argument("recipe", default="local_mine")
+@click.argument("overrides", nargs=-1, metavar="[KEY.PATH=VALUE]...")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of runs whose disk is looked at.  [default: .]",
+)
+@click.pass_context
+def selftest(
+    ctx: click.Context,
+    recipe: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Check that a recipe can learn here, in about a minute.
+
+    Looks at devices and disk, at one batch's negatives, at the gradient in
+    both encoders and the critic, and learns that batch by heart. Exit status
+    1 where something is wrong. A phantom is drawn small, and thrown away.
+    """
+    import tempfile
+
+    from kerasmi import recipe as recipes
+    from kerasmi.cli.starting import library
+
+    loaded = recipes.load(recipe, overrides)
+    if loaded.objective is None:
+        raise RecipeError(
+            f"{recipe}: has no objective, so there is nothing to test; give a"
+            " recipe that pretrains, such as local_mine"
+        )
+    recipes.check_ready(loaded, recipe)
+    if loaded.data.source == "phantom" and loaded.data.path is None:
+        loaded = recipes.load(recipe, (*overrides, _FEW))
+    failed = 0
+    with tempfile.TemporaryDirectory() as drawn:
+        module = library("selftest")
+        place = output or Path()
+        for check in module.checks(loaded, Path(drawn), place):
+            word = "ok  " if check.passed else "FAIL"
+            click.echo(f"{word}  {check.name:25}{check.text}")
+            failed += not check.passed
+    click.echo(f"{failed} problem(s)" if failed else "all is well")
+    ctx.exit(FAILED if failed else 0)

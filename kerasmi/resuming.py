@@ -1,0 +1,420 @@
+"""A training that goes on from its last checkpoint, to the same result.
+
+What decides the rest of a training is in its checkpoint: weights, the state of
+the seed generators, the optimizer, MINE's average, the metrics of an epoch
+begun, the best epoch so far, and how long `history.csv` and the event files
+were. The batches follow from the seed, the epoch and the step alone.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from kerasmi import checkpoint_files as files
+from kerasmi import interruption
+from kerasmi.checkpoint_files import Checkpoint, Position
+from kerasmi.errors import RunError, TrainingError
+from kerasmi.folder import CHECKPOINT
+from kerasmi.reporter import Reporter
+
+HISTORY = "history.csv"
+TENSORBOARD = "tensorboard"
+MODEL = "model.keras"
+# Share of the time that checkpoints may take: short epochs go without one.
+OVERHEAD = 0.05
+
+
+_BEGINNING = Position()
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where the training of a stage begins.
+
+    Attributes:
+        position: how much is done.
+        checkpoint: what it goes on from; None at the very beginning.
+    """
+
+    position: Position = _BEGINNING
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing is done."""
+        return self.checkpoint is None
+
+    def left(self, epochs: int, steps: int) -> int:
+        """Steps still to do, of so many epochs of so many steps."""
+        return (epochs - self.position.epoch) * steps - self.position.step
+
+
+def begin(folder: Path, reporter: Reporter) -> Start:
+    """Finds the last good checkpoint of a stage and cuts its logs back to it.
+
+    Args:
+        folder: of the stage.
+        reporter: warned of checkpoints that are damaged.
+    """
+    found = files.newest(
+        folder / CHECKPOINT, reporter.warning, lambda c: _missing(folder, c)
+    )
+    start = Start() if found is None else Start(*found)
+    for position in files.positions(folder / CHECKPOINT):
+        if position > start.position or start.fresh:
+            files.remove(folder / CHECKPOINT / position.file)
+    sizes = start.checkpoint.facts["sizes"] if start.checkpoint else {}
+    _cut_back(folder, sizes)
+    if start.checkpoint is not None:
+        at = f"epoch {start.position.epoch + 1}"
+        if start.position.step:
+            at += f", step {start.position.step + 1}"
+        reporter.message(f"{folder}: goes on at {at}")
+    return start
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the folder of a stage holds a checkpoint."""
+    return bool(files.positions(folder / CHECKPOINT))
+
+
+def forget(folder: Path) -> None:
+    """Removes the checkpoints of a stage that is finished."""
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+
+
+def fit(
+    model: keras.Model,
+    batches: Callable[[int, int], tf.data.Dataset],
+    start: Start,
+    *,
+    folder: Path,
+    monitor: str,
+    epochs: int,
+    steps: int,
+    callbacks: list[keras.callbacks.Callback],
+    reporter: Reporter,
+    whole: keras.Model | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """`model.fit` from `start`, with checkpoints; keeps the best epoch.
+
+    Writes `history.csv`, `checkpoint/` and at the end `model.keras`, the model
+    of the epoch with the largest score, whose weights and optimizer the model
+    is left with.
+
+    Args:
+        model: compiled, as new.
+        batches: from an epoch and a step to the batches from there on.
+        start: what `begin` gave.
+        folder: of the stage.
+        monitor: the score, a name in the logs; NaN is never the best.
+        epochs: of the whole training.
+        steps: of one epoch.
+        callbacks: what else is to be done.
+        reporter: told when a signal is noted.
+        whole: the model to save, where `model` is a part of it that shares
+            its optimizer.
+        **options: further arguments of `keras.Model.fit`.
+
+    Returns:
+        The history of all epochs, as in `history.csv`.
+
+    Raises:
+        RunError: the checkpoint is of another model.
+        TrainingError: no epoch has a score, or a checkpoint cannot be written.
+        Interrupted: a signal came, and the step was saved.
+    """
+    whole = whole or model
+    keeper = _Keeper(whole, folder, monitor, epochs, steps, start, callbacks)
+    # the keeper last: all the others have written what it measures
+    log = keras.callbacks.CSVLogger(str(folder / HISTORY), append=True)
+    options |= {
+        "callbacks": [*callbacks, log, keeper],
+        "verbose": 0,
+        "shuffle": False,  # the pipeline has shuffled
+    }
+    if start.checkpoint is not None:
+        _restore(whole, start.checkpoint.arrays, folder)
+    epoch, step = start.position.epoch, start.position.step
+    with interruption.deferred(reporter.message), _closed(log):
+        if step:
+            model.fit(
+                batches(epoch, step),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                steps_per_epoch=steps - step,
+                **options,
+            )
+            epoch += 1
+        if epoch < epochs:
+            model.fit(
+                batches(epoch, 0),
+                initial_epoch=epoch,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                **options,
+            )
+    keeper.put_best()
+    _save(whole, folder / MODEL)
+    return pd.read_csv(folder / HISTORY)
+
+
+@contextlib.contextmanager
+def _closed(log: keras.callbacks.CSVLogger) -> Iterator[None]:
+    """Closes the file of a training that ends by an exception."""
+    try:
+        yield
+    finally:
+        log.on_train_end()
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Writes checkpoints, and knows the best epoch."""
+
+    def __init__(
+        self,
+        whole: keras.Model,
+        folder: Path,
+        monitor: str,
+        epochs: int,
+        steps: int,
+        start: Start,
+        callbacks: list[keras.callbacks.Callback],
+    ) -> None:
+        super().__init__()
+        self.flushed = [c for c in callbacks if hasattr(c, "flush")]
+        self.whole = whole
+        self.folder = folder
+        self.monitor = monitor
+        self.epochs = epochs
+        self.steps = steps
+        self.start = start
+        facts = start.checkpoint.facts if start.checkpoint else {}
+        self._best: dict[str, Any] | None = facts.get("best")
+        self._best_before = self._best
+        # copies of the best epoch's, where it is not written yet
+        self._best_arrays: dict[str, np.ndarray] = {}
+        self._next = 0.0
+        self._position = start.position
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Puts the metrics of an epoch begun back; Keras has reset them."""
+        begun = self.start.position
+        self._position = Position(epoch)
+        if self.start.checkpoint and begun.step and epoch == begun.epoch:
+            self._position = begun
+            arrays = self.start.checkpoint.arrays
+            _assign(_metrics(self.model), arrays, self.folder)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Saves where a signal asked to stop."""
+        at = Position(self._position.epoch, self._position.step + 1)
+        self._position = at
+        # after the last step the validation is due, then the epoch is saved
+        if interruption.requested() and at.step < self.steps:
+            self._write(at)
+            self._stop(f"epoch {at.epoch + 1}, step {at.step} of {self.steps}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Compares with the best, and saves."""
+        done, stop = epoch + 1, interruption.requested()
+        in_time = time.monotonic() >= self._next
+        due = done == self.epochs or stop or in_time
+        score = float((logs or {})[self.monitor])
+        if score > (self._best["score"] if self._best else float("-inf")):
+            self._best = {"epoch": done, "score": score}
+            held = {} if due else dict(_arrays(_state(self.whole)))
+            self._best_arrays = held
+        if due:
+            self._write(Position(done))
+        if stop:
+            self._stop(f"the end of epoch {done}")
+
+    def put_best(self) -> None:
+        """Gives the model the state of the best epoch."""
+        if self._best is None:
+            raise TrainingError(
+                f"{self.folder}: {self.monitor} was NaN in every epoch, so"
+                " there is no best one. Try a lower learning rate."
+            )
+        path = self.folder / CHECKPOINT / files.best_file(self._best["epoch"])
+        arrays = files.read(path).arrays
+        _assign(_state(self.whole), arrays, self.folder)
+
+    def _write(self, position: Position) -> None:
+        begun = time.monotonic()
+        folder = self.folder / CHECKPOINT
+        try:
+            for callback in self.flushed:
+                callback.flush()
+            self._write_best(folder)
+            facts = {"best": self._best, "sizes": _sizes(self.folder)}
+            state = itertools.chain(_state(self.whole), _metrics(self.model))
+            arrays = _arrays(state)
+            files.write(folder / position.file, arrays, facts)
+        except OSError as error:
+            raise TrainingError(
+                f"{folder}: a checkpoint cannot be written:"
+                f" {error.strerror or error}. {_intact(folder)}"
+            ) from None
+        best = (self._best, self._best_before)
+        files.prune(folder, [b["epoch"] for b in best if b])
+        self._best_before = self._best
+        now = time.monotonic()
+        self._next = now + (now - begun) / OVERHEAD
+
+    def _write_best(self, folder: Path) -> None:
+        if self._best is None or self._best == self._best_before:
+            return
+        path = folder / files.best_file(self._best["epoch"])
+        state = _arrays(_state(self.whole))
+        files.write(path, self._best_arrays.items() or state, self._best)
+        self._best_arrays = {}
+
+    def _stop(self, where: str) -> None:
+        raise interruption.Interrupted(f"saved in {self.folder} at {where}")
+
+
+def _intact(folder: Path) -> str:
+    there = files.positions(folder)
+    if not there:
+        return "There was none before; make room and start again."
+    return (
+        f"That of epoch {there[-1].epoch} is intact: make room and continue"
+        " with --resume."
+    )
+
+
+# === The state of a model ===
+
+
+def _state(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """All that training changes: the model's, the optimizer's, the loss's."""
+    objective = getattr(model, "objective", None)
+    kept = vars(objective).values() if objective is not None else ()
+    parts = {
+        # more than its weights: the state of the seed generators too
+        "model": model.variables,
+        "optimizer": model.optimizer.variables,
+        "loss": [v for v in kept if isinstance(v, keras.Variable)],
+    }
+    for part, variables in parts.items():
+        yield from ((f"{part}/{i:05}", v) for i, v in enumerate(variables))
+
+
+def _metrics(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    variables = model.metrics_variables
+    yield from ((f"metrics/{i:05}", v) for i, v in enumerate(variables))
+
+
+def _arrays(
+    variables: Iterator[tuple[str, Any]],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Copies of the values; bfloat16, which numpy lacks, as float32."""
+    for name, variable in variables:
+        value = np.array(variable)
+        yield (
+            name,
+            value.astype("float32") if value.dtype.kind == "V" else value,
+        )
+
+
+def _restore(
+    model: keras.Model, arrays: Mapping[str, np.ndarray], folder: Path
+) -> None:
+    _assign(_state(model), arrays, folder)
+    told = sum(not name.startswith("metrics/") for name in arrays)
+    if told != sum(1 for _ in _state(model)):
+        raise _another_model(folder)
+
+
+def _assign(
+    variables: Iterator[tuple[str, Any]],
+    arrays: Mapping[str, np.ndarray],
+    folder: Path,
+) -> None:
+    for name, variable in variables:
+        value = arrays.get(name)
+        if value is None or value.shape != tuple(variable.shape):
+            raise _another_model(folder)
+        variable.assign(value)
+
+
+def _another_model(folder: Path) -> RunError:
+    return RunError(
+        f"{folder / CHECKPOINT}: is of another model than this version of"
+        " kerasmi makes; remove it, and the stage starts anew"
+    )
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Saves a model whole or not at all."""
+    beside = path.with_name(f".{path.name}")
+    # Keras wants the ending
+    beside = beside.with_suffix(".beside.keras")
+    try:
+        model.save(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+# === The logs of a stage ===
+
+
+def _logs(folder: Path) -> Iterator[Path]:
+    """The files that grow with each epoch."""
+    if (folder / HISTORY).is_file():
+        yield folder / HISTORY
+    for path in sorted((folder / TENSORBOARD).rglob("*")):
+        if path.is_file():
+            yield path
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each log, once all of it is on the disk."""
+    sizes = {}
+    for path in _logs(folder):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            sizes[str(path.relative_to(folder))] = os.fstat(
+                file.fileno()
+            ).st_size
+    return sizes
+
+
+def _missing(folder: Path, checkpoint: Checkpoint) -> str | None:
+    """What of a checkpoint lies in other files and is not there."""
+    for name, size in checkpoint.facts["sizes"].items():
+        with contextlib.suppress(OSError):
+            if (folder / name).stat().st_size >= size:
+                continue
+        return f"{name} is shorter than when it was made"
+    best = checkpoint.facts["best"]
+    if best is None:
+        return None
+    name = files.best_file(best["epoch"])
+    wrong = files.fault(folder / CHECKPOINT / name)
+    return wrong and f"{name}: {wrong}"
+
+
+def _cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Takes from the logs what was written after the checkpoint."""
+    for path in list(_logs(folder)):
+        size = sizes.get(str(path.relative_to(folder)))
+        if size is None:
+            path.unlink()
+        else:
+            os.truncate(path, size)

@@ -1,0 +1,193 @@
+"""A quick look at whether a recipe can learn here, on one batch of its data.
+
+Each check is of one thing and says in plain words what is wrong with it.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasmi import build, distribute
+from kerasmi.data.dataset import Dataset
+from kerasmi.evaluation import trouble
+from kerasmi.models.image_text_model import ImageTextModel
+from kerasmi.pairs import label_pairs
+from kerasmi.recipe import Recipe
+from kerasmi.reporter import Reporter
+from kerasmi.types import Tensor
+
+STEPS = 60  # at most, to learn one batch by heart
+LEARNED = 1.0  # nats that the bound of that batch must gain
+RATE = 1e-3
+# Checkpoints of a stage: the last two, the best of each, one being written.
+STATES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """What was looked at, and what was found.
+
+    Attributes:
+        name: of the check.
+        passed: whether all is well.
+        text: the finding in plain words.
+    """
+
+    name: str
+    passed: bool
+    text: str
+
+
+def checks(recipe: Recipe, drawn: Path, place: Path) -> Iterator[Check]:
+    """Looks at devices, disk, pairs, gradients, features and one batch.
+
+    Args:
+        recipe: with an objective.
+        drawn: where a phantom is kept.
+        place: where runs go: the disk that is looked at.
+
+    Yields:
+        A check as soon as it is done.
+    """
+    yield _devices()
+    dataset = build.data(recipe, drawn, Reporter())
+    keras.utils.set_random_seed(recipe.seed)
+    model = build.image_text_model(recipe, dataset, total_steps=STEPS + 10**6)
+    yield _disk(model, place)
+    batch = _batch(recipe, dataset, model)
+    yield _negatives(batch)
+    yield from _gradients(model, batch)
+    yield _features(model, batch)
+    yield _overfits(model, batch)
+
+
+def _devices() -> Check:
+    facts = distribute.facts()
+    found = facts["accelerators"]
+    threads = facts["threads"]["intra_op"] or "as many as it likes"
+    name = ", ".join(found) if found else "no GPU"
+    text = f"{name}; CPU threads: {threads}"
+    if not found:
+        text += ". Recipes of the paper's scale need a GPU"
+    return Check("devices", True, text)
+
+
+def _disk(model: ImageTextModel, folder: Path) -> Check:
+    """Whether there is room for the checkpoints of a stage."""
+    variables = [*model.variables, *model.optimizer.variables]
+    state = sum(np.prod(v.shape) * 4 for v in variables)
+    need = STATES * state
+    free = shutil.disk_usage(folder).free
+    text = (
+        f"{free / 1e9:.1f} GB free in {folder}; the checkpoints of a stage"
+        f" take up to {need / 1e9:.2g} GB"
+    )
+    if free < need:
+        return Check("disk", False, f"{text}. Make room, or take another disk")
+    return Check("disk", True, text)
+
+
+def _batch(
+    recipe: Recipe, dataset: Dataset, model: ImageTextModel
+) -> dict[str, Tensor]:
+    batches, _ = build.pairs(recipe, dataset, "train", model)
+    return next(iter(batches))
+
+
+def _negatives(batch: dict[str, Tensor]) -> Check:
+    texts = batch["token_ids"].shape[1]
+    pairs = np.asarray(label_pairs(batch["study_ids"], texts))
+    each = (pairs == 0).sum(axis=1)
+    text = (
+        f"a batch of {len(pairs)} images has {pairs.size} pairs:"
+        f" {(pairs == 1).sum()} matched, {(pairs == 0).sum()} negative,"
+        f" {(pairs == -1).sum()} ignored"
+    )
+    if each.min() > 0:
+        return Check("negatives", True, text)
+    return Check(
+        "negatives",
+        False,
+        f"{text}; {(each == 0).sum()} images have no negative text. Their"
+        " batch is of too few studies: take larger batches or shuffle",
+    )
+
+
+def _gradients(
+    model: ImageTextModel, batch: dict[str, Tensor]
+) -> Iterator[Check]:
+    with tf.GradientTape() as tape:
+        pairs, scores, _ = model._reduced(batch, training=True)
+        loss = model.objective(pairs, scores)
+    towers = {
+        "image encoder": model.image_encoder,
+        "text encoder": model.text_encoder,
+        "critic": model.critic,
+    }
+    variables = {n: part.trainable_variables for n, part in towers.items()}
+    gradients = tape.gradient(loss, variables)
+    for name, found in gradients.items():
+        yield _gradient(name, found)
+
+
+def _gradient(name: str, gradients: list[Tensor | None]) -> Check:
+    check = f"gradient: {name}"
+    known = [tf.convert_to_tensor(g) for g in gradients if g is not None]
+    if not known:
+        return Check(
+            check, False, "the loss does not depend on it: it cannot learn"
+        )
+    norm = float(tf.linalg.global_norm(known))
+    if not np.isfinite(norm):
+        return Check(
+            check,
+            False,
+            "its norm is not a number at the very first step: look for"
+            " damaged weights, or images that are not in [0, 1]",
+        )
+    if norm == 0:
+        return Check(check, False, "it is 0: nothing would be learned")
+    of = f"{len(known)} of {len(gradients)} weights"
+    return Check(check, True, f"norm {norm:.3g}, in {of}")
+
+
+def _features(model: ImageTextModel, batch: dict[str, Tensor]) -> Check:
+    images, texts = map(np.asarray, model.encode(batch))
+    found = trouble.of_features(images, texts.reshape(-1, texts.shape[-1]))
+    if found:
+        return Check("features", False, "; ".join(found))
+    text = "they differ from image to image and from text to text"
+    return Check("features", True, text)
+
+
+def _overfits(model: ImageTextModel, batch: dict[str, Tensor]) -> Check:
+    """Whether the bound of one batch can be driven up, as it must."""
+    model.compile(keras.optimizers.Adam(RATE), loss=model.objective)
+    step: Callable[[Any], dict[str, Tensor]] = tf.function(model.train_step)
+    values = []
+    for _ in range(STEPS):
+        model.reset_metrics()
+        values.append(float(step(batch)["mutual_information"]))
+        if values[-1] - values[0] > LEARNED or not np.isfinite(values[-1]):
+            break
+    text = (
+        f"one batch, {len(values)} steps: the bound went from"
+        f" {values[0]:.3f} to {values[-1]:.3f} nats"
+    )
+    if not np.isfinite(values[-1]):
+        return Check("overfits", False, f"{text}. The loss is no number")
+    if values[-1] - values[0] > LEARNED:
+        return Check("overfits", True, text)
+    return Check(
+        "overfits",
+        False,
+        f"{text}, less than {LEARNED} more. The model cannot even learn one"
+        " batch by heart: texts may not reach it (is the vocabulary that of"
+        " the reports?), or images may all look alike",
+    )

@@ -1,0 +1,134 @@
+"""Trouble while training: told once, or a reason to stop."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from kerasmi.checkpoint_files import Position
+from kerasmi.data import stream
+from kerasmi.data.dataset import Dataset
+from kerasmi.data.stream import Order
+from kerasmi.errors import TrainingError
+from kerasmi.evaluation import trouble
+from kerasmi.reporter import Reporter
+from kerasmi.runs import write_text
+
+FILE = "not_finite.json"
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stops at the first step whose loss is NaN or infinite.
+
+    `not_finite.json` then says which step that was and which images it was
+    of, so that it can be replayed from the checkpoint before it.
+
+    Args:
+        folder: of the stage.
+        begun: where the training goes on.
+        images: from an epoch and a step, counted from 0, to its image ids.
+        remedy: what to try.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        begun: Position,
+        images: Callable[[int, int], list[str]],
+        remedy: str,
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.begun = begun
+        self.images = images
+        self.remedy = remedy
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Notes the epoch, and the steps of it that were done before."""
+        self._epoch = epoch
+        self._before = self.begun.step if epoch == self.begun.epoch else 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Looks at the mean loss of the epoch, which one bad step spoils."""
+        loss = float(np.squeeze((logs or {})["loss"]))
+        if np.isfinite(loss):
+            return
+        step = self._before + batch
+        found = {
+            "epoch": self._epoch,
+            "step": step,
+            "loss": str(loss),
+            "image_ids": self.images(self._epoch, step),
+        }
+        path = self.folder / FILE
+        write_text(path, json.dumps(found, indent=2) + "\n")
+        kind = "NaN" if np.isnan(loss) else "infinite"
+        raise TrainingError(
+            f"{self.folder.name}: the loss became {kind} in epoch "
+            f"{self._epoch + 1}, step {step + 1}; {path} names the images of "
+            f"that step. {self.remedy}"
+        )
+
+
+class Troubles(keras.callbacks.Callback):
+    """Warns, once of each, of features that collapse and bounds that saturate.
+
+    Put it after the callbacks that add to the logs.
+
+    Args:
+        batch: a validation batch, as `ImageTextModel.encode` takes it.
+        reporter: warned.
+        ceiling: whether the bound has one; Eq. 3 has none.
+    """
+
+    def __init__(
+        self, batch: dict[str, Any], reporter: Reporter, ceiling: bool
+    ) -> None:
+        super().__init__()
+        self.batch = batch
+        self.reporter = reporter
+        self.ceiling = ceiling
+        self._told: set[str] = set()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Looks at the features of the batch, and at the epoch's bound."""
+        images, texts = map(np.asarray, self.model.encode(self.batch))
+        found = trouble.of_features(images, texts.reshape(-1, texts.shape[-1]))
+        logs = logs or {}
+        if self.ceiling and "ceiling" in logs:
+            value, most = logs["mutual_information"], logs["ceiling"]
+            found += trouble.of_bound(float(value), float(most))
+        left_out = float(logs.get("anchors_without_negatives", 0.0))
+        if left_out > 0:
+            found.append(
+                "images without a negative text were left out of the bound;"
+                " shuffle the data, or take larger batches"
+            )
+        for text in found:
+            kind = text.partition(":")[0]
+            if kind not in self._told:
+                self._told.add(kind)
+                self.reporter.warning(f"epoch {epoch + 1}: {text}")
+
+
+def images_of_batch(
+    dataset: Dataset, split: str, rows: pd.DataFrame, order: Order
+) -> list[str]:
+    """Ids of the images in the first batch of an order.
+
+    Args:
+        dataset: the records.
+        split: one of its splits.
+        rows: those of its rows that are used.
+        order: how they make batches; its first epoch and step say which.
+    """
+    made = stream.batches(dataset, split, rows.index.to_numpy(), order)
+    _, numbers, _ = next(iter(made))
+    return rows.loc[numbers.numpy(), "image_id"].tolist()

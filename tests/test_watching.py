@@ -1,0 +1,103 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import small_models
+
+from kerasmi import watching
+from kerasmi.checkpoint_files import Position
+from kerasmi.errors import TrainingError
+from kerasmi.reporter import Reporter
+
+ROWS = [f"image{k}" for k in range(6)]
+
+
+BEGINNING = Position()
+
+
+def fit(folder, values, begun=BEGINNING):
+    """A training on given values, two a step, from some step on."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    watch = watching.FiniteLoss(
+        folder,
+        begun,
+        lambda epoch, step: ROWS[2 * step : 2 * step + 2],
+        "Try something.",
+    )
+    model.fit(
+        np.ones((len(values), 1)),
+        np.array(values)[:, None],
+        batch_size=2,
+        epochs=begun.epoch + 1,
+        initial_epoch=begun.epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=[watch],
+    )
+
+
+def test_a_finite_loss_is_left_alone(tmp_path):
+    fit(tmp_path, [1.0] * 6)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"), [(np.nan, "NaN"), (np.inf, "infinite")]
+)
+def test_the_first_bad_batch_is_named_in_a_file(tmp_path, bad, word):
+    with pytest.raises(TrainingError, match=rf"{word} in epoch 1, step 2"):
+        fit(tmp_path, [1.0, 1.0, 1.0, bad, 1.0, 1.0])
+    found = json.loads((tmp_path / watching.FILE).read_text())
+    assert found["image_ids"] == ["image2", "image3"]
+    assert (found["epoch"], found["step"]) == (0, 1)
+
+
+def test_the_message_names_the_file_and_no_image(tmp_path):
+    with pytest.raises(TrainingError) as told:
+        fit(tmp_path, [np.nan, 1.0])
+    assert str(tmp_path / watching.FILE) in str(told.value)
+    assert "image0" not in str(told.value)
+
+
+def test_the_steps_of_an_epoch_begun_are_counted(tmp_path):
+    with pytest.raises(TrainingError, match="epoch 3, step 2"):
+        fit(tmp_path, [np.nan, 1.0], Position(2, 1))
+
+
+class Heard(Reporter):
+    def __init__(self):
+        self.warnings = []
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+def test_collapsed_texts_are_warned_of_once():
+    model = small_models.model()
+    batch = small_models.batch(4, texts=2)
+    same = {k: np.repeat(batch[k][:1, :1], 4, 0) for k in
+            ("token_ids", "padding_mask")}  # fmt: skip
+    heard = Heard()
+    watch = watching.Troubles({**batch, **same}, heard, ceiling=True)
+    watch.set_model(model)
+    for epoch in (0, 1):
+        watch.on_epoch_end(epoch, {"mutual_information": 2.0, "ceiling": 2.01})
+    assert [text.partition(":")[0] for text in heard.warnings] == [
+        "epoch 1"
+    ] * 2
+    assert "text features have collapsed" in heard.warnings[0]
+    assert "saturated" in heard.warnings[1]
+
+
+def test_images_without_negatives_are_warned_of():
+    heard = Heard()
+    batch = small_models.batch(4, texts=2)
+    watch = watching.Troubles(batch, heard, ceiling=False)
+    watch.set_model(small_models.model())
+    watch.on_epoch_end(0, {"anchors_without_negatives": 0.0})
+    assert heard.warnings == []
+    watch.on_epoch_end(1, {"anchors_without_negatives": 2.0})
+    (text,) = heard.warnings
+    assert text.startswith("epoch 2: images without a negative")

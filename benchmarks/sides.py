@@ -151,8 +151,10 @@ def interleave(sides: Iterable[Side], rounds: int) -> None:
             side.ask()
 
 
-def answer(words: Iterable[str], tree: Path | None, threads: int = 1) -> Any:
-    """What a process prints as JSON on its last line."""
+def run(
+    words: Iterable[str], tree: Path | None = None, threads: int = 2
+) -> str:
+    """What a process prints."""
     done = subprocess.run(
         [sys.executable, "-m", *words],
         stdout=subprocess.PIPE,
@@ -160,7 +162,12 @@ def answer(words: Iterable[str], tree: Path | None, threads: int = 1) -> Any:
         check=True,
         **surroundings(tree, threads),
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def answer(words: Iterable[str], tree: Path | None, threads: int = 1) -> Any:
+    """What a process prints as JSON on its last line."""
+    return json.loads(run(words, tree, threads).splitlines()[-1])
 
 
 def surroundings(tree: Path | None, threads: int) -> dict[str, Any]:

@@ -112,7 +112,10 @@ def ours(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     regions, dim = model.image_encoder.output_shape[1:]
     gflop = flops.TRAINING * (
         flops.residual(count, 256, PRESETS[preset], scope == "global")
-        + flops.bert(count, tokens, options.layers, first_only=True)
+        # of the tokens that are there: padding is not computed
+        + sum(
+            flops.bert(1, int(n), options.layers, first_only=True) for n in real
+        )
         + flops.critic(count * regions, count, dim, 768, HIDDEN)
     )
 

@@ -4,18 +4,19 @@
     python -m benchmarks step_profile --against ce4b565
 
 The step is that of a recipe (`local_mine`) on its own data, one thread, with
-a fixed batch, so that the input pipeline is not in it. Times are of operations
-as the profiler saw them, in milliseconds a step: read them as shares; other
-load on the machine stretches them.
+a fixed batch, so that the input pipeline is not in it. Processor time is of
+interleaved rounds without the profiler. The profiler's milliseconds are by the
+clock and stretched by other load and by itself: read them as shares.
 """
 
 import argparse
-import json
+import contextlib
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks import sides
 
@@ -62,7 +63,7 @@ def operations(folder: Path) -> Iterator[tuple[str, str, float]]:
             if plane.name != "/host:CPU":
                 continue
             names = {
-                number: metadata.display_name or metadata.name
+                number: metadata.name
                 for number, metadata in plane.event_metadata.items()
             }
             for line in plane.lines:
@@ -70,63 +71,96 @@ def operations(folder: Path) -> Iterator[tuple[str, str, float]]:
                     name, _, operation = names[event.metadata_id].rpartition(
                         ":"
                     )
-                    if name and re.fullmatch(r"_?[A-Z]\w+", operation):
+                    operation = operation.split("#")[0]
+                    if name.strip(":") and re.fullmatch(
+                        r"_?[A-Z]\w+", operation
+                    ):
                         yield name, operation, event.duration_ps / 1e9
 
 
-def measure(recipe_name: str, steps: int, dump: Path | None = None) -> dict:
-    """Profiles `steps` steps; milliseconds a step by part and by kind."""
-    sides.one_thread()
+def profiled(step: Callable[[], Any], steps: int) -> dict[str, dict]:
+    """Milliseconds a step by part of the model and by kind of work."""
     import tensorflow as tf
 
-    from benchmarks.recipe_step import make
+    # operations that TensorFlow thinks cheap too
+    options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=3)
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder, options):
+            for _ in range(steps):
+                step()
+        found = list(operations(Path(folder)))
+    by_part: Counter[str] = Counter()
+    by_kind: Counter[str] = Counter()
+    for name, operation, milliseconds in found:
+        by_part[part(name)] += milliseconds / steps
+        by_kind[kind(operation)] += milliseconds / steps
+    number = len(found) / steps
+    return {"by part": by_part, "by kind": by_kind, "operations": number}
 
-    step, _ = make(recipe_name)
+
+def worker(recipe: str, steps: int) -> Callable[[], dict]:
+    """Profiles first; then each round is `steps` steps, timed."""
+    from benchmarks import recipe_step
+
+    step, _ = recipe_step.make(recipe)
     for _ in range(5):
         step()
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
+    rounds = 0
+
+    def one() -> dict:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            return profiled(step, steps)
         for _ in range(steps):
             step()
-        tf.profiler.experimental.stop()
-        found = list(operations(Path(folder)))
-    if dump is not None:
-        dump.write_text(json.dumps(found))
-    answer: dict = {"by part": Counter(), "by kind": Counter()}
-    for name, operation, milliseconds in found:
-        answer["by part"][part(name)] += milliseconds / steps
-        answer["by kind"][kind(operation)] += milliseconds / steps
-    return answer
+        return {}
+
+    return one
 
 
 def main() -> None:
-    """Prints milliseconds a step, by part of the model and by kind of work."""
+    """Prints milliseconds a step: in all, by part, and by kind of work."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--recipe", default="local_mine")
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--against", help="a commit, profiled beside")
-    parser.add_argument("--dump", type=Path, help="file for all operations")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.here:
-        found = measure(arguments.recipe, arguments.steps, arguments.dump)
-        print(json.dumps(found))
+    add = parser.add_argument
+    add("--recipe", default="local_mine")
+    add("--steps", type=int, default=20, help="of each round")
+    add("--rounds", type=int, default=5)
+    add("--against", help="a commit, profiled beside")
+    add("--here", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.here:
+        sides.serve(worker(options.recipe, options.steps))
         return
-    command = ["benchmarks.step_profile", "--here"]
-    command += ["--recipe", arguments.recipe, "--steps", str(arguments.steps)]
-    if arguments.dump:
-        command += ["--dump", str(arguments.dump.resolve())]
-    columns = {}
-    with sides.trees(arguments.against) as trees:
-        for side, tree in trees.items():
-            columns[side] = sides.answer(command, tree)
+    words = ["benchmarks.step_profile", "--here", "--recipe", options.recipe]
+    words += ["--steps", str(options.steps)]
+    with contextlib.ExitStack() as stack:
+        trees = stack.enter_context(sides.trees(options.against))
+        made = {
+            name: stack.enter_context(sides.Side(words, 1, tree))
+            for name, tree in trees.items()
+        }
+        sides.interleave(made.values(), options.rounds)
+        spent = {
+            name: [1000 * cpu / options.steps for cpu in side.values("cpu")]
+            for name, side in made.items()
+        }
+        profiles = {name: side.first for name, side in made.items()}
+    rows = [
+        {
+            "side": name,
+            "processor ms a step": sides.spread(spent[name], 1),
+            "operations a step": f"{profiles[name]['operations']:.0f}",
+        }
+        for name in made
+    ]
+    print(f"{sides.machine()}; {options.recipe}, one thread\n")
+    print(sides.markdown(rows))
     for table in ("by part", "by kind"):
-        print(f"\nms a step, {table}\n")
-        print(
-            sides.side_by_side(table, {s: c[table] for s, c in columns.items()})
-        )
+        columns = {name: one[table] for name, one in profiles.items()}
+        print(f"\n{sides.side_by_side(f'ms, {table}', columns)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,175 @@
+"""What the speed benchmarks count, compare and run, by second opinions."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+# The repository's own benchmarks/, not a package of that name elsewhere.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import __main__ as runner
+from benchmarks import flops, main_job, pipeline, reference_step, sides
+from kerasmi import bounds
+from kerasmi.models.image_encoder import PRESETS
+
+ROOT = Path(__file__).parents[1]
+
+
+def _scores(study_ids):
+    """Random scores of all pairs, and those of the reference's two lists."""
+    generator = np.random.default_rng(0)
+    count = len(study_ids)
+    scores = generator.normal(size=(count, count)).astype(np.float32)
+    features = torch.arange(count, dtype=torch.float32)[:, None]
+    positives, negatives = reference_step.build_pairs(
+        features, features, study_ids
+    )
+    table = torch.from_numpy(scores)
+    return scores, *(
+        table[pairs[:, 0].long(), pairs[:, 1].long()]
+        for pairs in (positives, negatives)
+    )
+
+
+def test_the_reference_maximises_our_equation_3_over_the_same_pairs():
+    study_ids = [7, 8, 7, 9]
+    scores, positives, negatives = _scores(study_ids)
+    ids = np.asarray(study_ids)
+    matched = np.eye(4, dtype=bool)
+    shuffled = ids[:, None] != ids[None]
+    ours = bounds.donsker_varadhan(scores, matched, shuffled)
+    theirs = reference_step.bound_loss(positives, negatives)
+    assert len(negatives) == 10
+    assert float(ours) == pytest.approx(-float(theirs), abs=1e-6)
+
+
+def test_a_step_of_the_reference_moves_every_kernel():
+    step = reference_step.Step(3, 6, layers=1, vocabulary=50)
+    parts = (step.image_network, step.bert, step.critic)
+    kernels = [p for part in parts for p in part.parameters() if p.ndim > 1]
+    before = [kernel.detach().clone() for kernel in kernels]
+    assert math.isfinite(step()["loss"])
+    pairs = zip(before, kernels, strict=True)
+    assert all((old != new).any() for old, new in pairs)
+
+
+def test_the_reference_updates_as_its_formula_says():
+    weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0]]))
+    bias = torch.nn.Parameter(torch.tensor([1.0]))
+    weight.grad, bias.grad = torch.tensor([[0.5, 0.0]]), torch.tensor([-2.0])
+    reference_step.AdamW([weight, bias], rate=0.1, decay=0.5).step()
+    moved = 0.1 * 0.1 / math.sqrt(0.001)  # rate, first over second moment
+    kept = 1 - 0.1 * 0.5
+    expected = [[(1 - moved) * kept, -2.0 * kept]]
+    np.testing.assert_allclose(weight.detach(), expected, rtol=1e-4)
+    np.testing.assert_allclose(bias.detach(), [1 + moved], rtol=1e-4)
+
+
+def _counted(function, *arguments):
+    with FlopCounterMode(display=False) as counter:
+        function(*arguments)
+    return counter.get_total_flops()
+
+
+def test_berts_operations_are_those_that_torch_counts():
+    bert = reference_step.Bert(11, layers=2, dim=8, heads=2)
+    ids = torch.zeros((3, 5), dtype=torch.long)
+    counted = _counted(bert, ids, torch.ones_like(ids))
+    pooler = flops.dense(3, 8, 8)
+    assert flops.bert(3, 5, 2, dim=8, inner=32) + pooler == counted
+
+
+def test_the_image_networks_operations_are_those_that_torch_counts():
+    network = reference_step.ImageNetwork()
+    counted = _counted(network, torch.zeros(1, 1, 256, 256))
+    settings = PRESETS["resnet256_6_2_1"]
+    assert flops.residual(1, 256, settings, upper=True) == counted
+
+
+def test_operations_of_small_parts_by_hand():
+    # 2 x 3 x 4 multiplications and as many additions
+    assert flops.dense(2, 3, 4) == 48
+    # one token: 4 projections of 2x2, scores and mix of 2, twice 2x3
+    assert flops.bert(1, 1, 1, dim=2, inner=3) == 2 * (4 * 4 + 2 * 2 + 2 * 6)
+    # one layer asked by the first of two tokens: keys and values of both
+    asked = flops.bert(1, 2, 1, dim=2, inner=3, first_only=True)
+    assert asked == 2 * (2 * 4 + 2 * 8 + 2 * 4 + 2 * 6)
+    # split: 2 regions and 3 texts once each, 6 pairs for the rest
+    split = flops.critic(2, 3, 5, 7, (4,))
+    assert split == 2 * (2 * 5 * 4 + 3 * 7 * 4 + 6 * 4)
+    assert flops.critic_of_pairs(6, 5, 7, (4,)) == 2 * 6 * (12 * 4 + 4)
+
+
+def test_the_runner_lists_every_benchmark_of_the_folder():
+    helpers = {
+        "flops",
+        "sides",
+        "recipe_step",
+        "reference_step",
+        *(path.stem for path in (ROOT / "benchmarks").glob("mi_*.py")),
+    }
+    files = {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py")}
+    named = {module.split(".")[1] for module in runner.present().values()}
+    assert named >= files - helpers
+
+
+def test_the_runner_names_what_there_is_and_refuses_what_is_not(capsys):
+    assert runner.main([]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in runner.present())
+    assert runner.main(["nothing"]) == 2
+    assert "train_step" in capsys.readouterr().err
+
+
+def test_a_benchmark_is_reached_through_the_runner():
+    command = [sys.executable, "-m", "benchmarks", "train_step", "--help"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "--tokens" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], main_job.REST),
+        (["data: starts: phantom"], main_job.DRAW),
+        (["pretrain: starts: local mine"], "pretrain"),
+        (["pretrain: done, validation 0.4"], main_job.READ),
+        (["retrain/a/tuned: starts: x", "a word"], "retrain/a/tuned"),
+        (["retrain/a/tuned: done"], main_job.REST),
+        ([f"{main_job.LAST}: done"], main_job.END),
+    ],
+)
+def test_a_phase_is_read_from_the_log(lines, expected):
+    log = "".join(f"2026-01-01T00:00:00+00:00 INFO {x}\n" for x in lines)
+    assert main_job.phase(log, main_job.LAST) == expected
+
+
+def test_the_published_affine_turns_about_the_centre():
+    matrix = pipeline.inverse_affine((3.0, 5.0), 90.0, (1.0, -2.0))
+    source = np.reshape(matrix, (2, 3)) @ [3.0 + 1.0, 5.0 - 2.0, 1.0]
+    np.testing.assert_allclose(source, [3.0, 5.0], atol=1e-12)
+    still = pipeline.inverse_affine((3.0, 5.0), 0.0, (0.0, 0.0))
+    np.testing.assert_allclose(still, [1, 0, 0, 0, 1, 0], atol=1e-12)
+
+
+def test_published_images_keep_sixteen_bits(monkeypatch):
+    monkeypatch.setattr(pipeline, "ROTATION", 0.0)
+    monkeypatch.setattr(pipeline, "SHIFT", 0.0)
+    pixels = np.random.default_rng(0).integers(0, 65536, (256, 300), np.uint16)
+    image = pipeline.published_image(pixels)
+    square = pixels[:, 22:278].astype(np.float32)
+    np.testing.assert_allclose(image[0], square / square.max(), rtol=1e-6)
+
+
+def test_a_verdict_says_whether_its_bar_is_met():
+    assert sides.verdict(1.2, 1.2) == ">= 1.2: met"
+    assert sides.verdict(1.19, 1.2) == ">= 1.2: NOT met"
+    assert sides.ratio([4.0, 100.0, 4.0], [2.0, 1.0, 2.0]) == 2.0

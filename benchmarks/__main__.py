@@ -14,6 +14,7 @@ NAMES = {
     "phantom": "main_job",
     "step_profile": "step_profile",
     "critic": "critic",
+    "text_encoder": "text_encoder",
     "optimizer": "optimizer",
     "auc": "phantom",
     "regions": "regions",

@@ -21,6 +21,7 @@ NAMES = {
     "mutual_information": "mutual_information",
     "import_memory": "import_memory",
     "inspect_index": "inspect_index",
+    "resume": "resume",
     "sentences": "sentences",
 }
 

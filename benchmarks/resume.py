@@ -21,7 +21,9 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -42,31 +44,48 @@ SMALL = (
 )
 TIMED = ("images_per_second",)
 
+Work = Callable[[Path], int]
 
-def start(folder: Path) -> int:
-    """Starts or resumes the run in a process group of its own; its pid.
+
+def start(work: Callable[[], int], folder: Path) -> int:
+    """Starts or resumes work in a process group of its own; its pid.
 
     Forked from this process, which has imported everything and run nothing.
+
+    Args:
+        work: what to do; returns the exit status.
+        folder: what it tells goes to `FOLDER.log`.
     """
     pid = os.fork()
     if pid:
         return pid
-    os.setsid()
-    told = os.open(f"{folder}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    os.dup2(told, 1)
-    os.dup2(told, 2)
+    status = 1
+    try:
+        os.setsid()
+        flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+        told = os.open(f"{folder}.log", flags)
+        os.dup2(told, 1)
+        os.dup2(told, 2)
+        status = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def kerasmi_run(folder: Path) -> int:
+    """The run of the benchmark, from where it stands."""
     from kerasmi import resuming
     from kerasmi.cli import main
 
     resuming.OVERHEAD = 1e9  # a checkpoint after every epoch, short as it is
     words = ["run", "local_mine", *SMALL, "--resume", "--output", str(folder)]
-    status = 1
     try:
         main(words)
     except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
-    finally:
-        os._exit(status)
+        return ended.code if isinstance(ended.code, int) else 1
+    return 0
 
 
 def log(folder: Path) -> str:
@@ -175,6 +194,40 @@ def compare(peace: Path, killed: Path) -> int:
     return equal
 
 
+def peacefully(work: Work, folder: Path) -> float:
+    """Does it in one go; the processor time that it took, in seconds."""
+    folder.parent.mkdir()
+    used = wait(start(lambda: work(folder), folder), folder, float("inf"))
+    assert used is not None
+    return used
+
+
+def killed(
+    work: Work, folder: Path, kills: int, seconds: float, draw: random.Random
+) -> int:
+    """Does it, killed at random moments until it is done.
+
+    Args:
+        work: gets the folder; goes on where it stands.
+        folder: new.
+        kills: at most.
+        seconds: processor time between two of them, at most.
+        draw: draws the moments.
+
+    Returns:
+        The kills that were spent.
+    """
+    folder.parent.mkdir()
+    for spent in range(kills + 1):
+        last = spent == kills
+        moment = float("inf") if last else draw.uniform(0, seconds)
+        pid = start(lambda: work(folder), folder)
+        if wait(pid, folder, moment) is not None:
+            return spent
+        print(f"killed after {moment:.1f} s; {stage(folder)}", flush=True)
+    raise AssertionError("the last start is not killed")
+
+
 def main() -> None:
     """Runs in peace, then kills."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -189,30 +242,18 @@ def main() -> None:
     draw = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as made:
         peace = Path(made) / "peace" / "run"
-        peace.parent.mkdir()
-        whole = wait(start(peace), peace, float("inf"))
-        assert whole is not None
+        whole = peacefully(kerasmi_run, peace)
         print(f"in peace: {whole:.0f} s of one processor", flush=True)
-        spent = chain = 0
+        spent = runs = 0
         while spent < asked.kills:
-            chain += 1
+            runs += 1
             # a folder of its own: the drawing of the phantom is killed too
-            killed = Path(made) / f"killed{chain}" / "run"
-            killed.parent.mkdir()
-            ended = None
-            while ended is None:
-                left = asked.kills - spent
-                seconds = draw.uniform(0, whole) if left else float("inf")
-                ended = wait(start(killed), killed, seconds)
-                if ended is None:
-                    spent += 1
-                    where = stage(killed)
-                    print(
-                        f"kill {spent}: at {seconds:.1f} s; {where}", flush=True
-                    )
-            equal = compare(peace, killed)
-            print(f"run {chain} is the same: {equal} arrays and all tables")
-    print(f"{spent} kills in {chain} runs: all bit-identical")
+            folder = Path(made) / f"killed{runs}" / "run"
+            left = asked.kills - spent
+            spent += killed(kerasmi_run, folder, left, whole, draw)
+            equal = compare(peace, folder)
+            print(f"run {runs} is the same: {equal} arrays and all tables")
+    print(f"{spent} kills in {runs} runs: all bit-identical")
 
 
 if __name__ == "__main__":

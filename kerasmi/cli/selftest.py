@@ -1,14 +1,17 @@
 """`kerasmi selftest`: whether a recipe can learn on this machine."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kerasmi.cli.base import FAILED, Verb
+from kerasmi.cli.quiet import quiet
 from kerasmi.errors import RecipeError
 
-# Enough images for one batch of each split, drawn in a second.
-_FEW = "data.images={train: 64, validation: 32, test: 8}"
+if TYPE_CHECKING:
+    from kerasmi.selftest import Check
 
 
 @click.command(
@@ -45,21 +48,31 @@ def selftest(
     from kerasmi.cli.starting import library
 
     loaded = recipes.load(recipe, overrides)
-    if loaded.objective is None:
+    if loaded.objective is None or loaded.pretrain is None:
         raise RecipeError(
             f"{recipe}: has no objective, so there is nothing to test; give a"
             " recipe that pretrains, such as local_mine"
         )
     recipes.check_ready(loaded, recipe)
     if loaded.data.source == "phantom" and loaded.data.path is None:
-        loaded = recipes.load(recipe, (*overrides, _FEW))
+        # enough images for a batch, drawn in a second
+        train = 2 * loaded.pretrain.batch_size
+        images = f"{{train: {train}, validation: 8, test: 8}}"
+        small = (f"data.images={images}", "retrain.labels=2")
+        loaded = recipes.load(recipe, (*overrides, *small))
     failed = 0
     with tempfile.TemporaryDirectory() as drawn:
         module = library("selftest")
         place = output or Path()
-        for check in module.checks(loaded, Path(drawn), place):
+        checks = module.checks(loaded, Path(drawn), place)
+        while (check := _next(checks)) is not None:
             word = "ok  " if check.passed else "FAIL"
             click.echo(f"{word}  {check.name:25}{check.text}")
             failed += not check.passed
     click.echo(f"{failed} problem(s)" if failed else "all is well")
     ctx.exit(FAILED if failed else 0)
+
+
+def _next(checks: "Iterator[Check]") -> "Check | None":
+    with quiet():
+        return next(checks, None)

@@ -6,12 +6,15 @@ of normalisation and softmax are float32.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from kerasmi.types import Tensor
 
 _BITS = 16
+_Gradient = Callable[[Tensor], Any]
 
 
 def dropout_scale(rate: float) -> tuple[int, float]:
@@ -51,23 +54,23 @@ def dropout_mask(
 
 
 @tf.custom_gradient
-def gelu_tanh(x: Tensor) -> tuple[Tensor, object]:
+def gelu_tanh(x: Tensor) -> tuple[Tensor, _Gradient]:
     """GELU by its tanh approximation (Hendrycks and Gimpel, 2016)."""
-    a = math.sqrt(2.0 / math.pi)
+    # (1 + tanh(u)) / 2 is the logistic function of 2 u, in one pass
+    a = 2.0 * math.sqrt(2.0 / math.pi)
     b = 0.044715 * a
     square = x * x
-    tanh = tf.tanh(x * (a + b * square))
-    half = 0.5 + 0.5 * tanh
+    share = tf.sigmoid(x * (a + b * square))
 
     def grad(g: Tensor) -> Tensor:
-        slope = 2.0 * half * (1.0 - half) * x * (a + 3.0 * b * square)
-        return g * (half + slope)
+        inner = x * (a + 3.0 * b * square)
+        return g * (share + tf.raw_ops.SigmoidGrad(y=share, dy=inner))
 
-    return x * half, grad
+    return x * share, grad
 
 
 @tf.custom_gradient
-def gelu_exact(x: Tensor) -> tuple[Tensor, object]:
+def gelu_exact(x: Tensor) -> tuple[Tensor, _Gradient]:
     """`x * Phi(x)`, the exact GELU."""
     phi = 0.5 + 0.5 * tf.math.erf(x * math.sqrt(0.5))
 
@@ -111,7 +114,9 @@ def add_norm(
 
 def _norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
     @tf.custom_gradient
-    def apply(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, object]:
+    def apply(
+        x: Tensor, gamma: Tensor, beta: Tensor
+    ) -> tuple[Tensor, _Gradient]:
         centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
         variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
         scale = tf.math.rsqrt(variance + tf.constant(epsilon, x.dtype))
@@ -162,7 +167,7 @@ def attention(
     @tf.custom_gradient
     def apply(
         query: Tensor, key: Tensor, value: Tensor
-    ) -> tuple[Tensor, object]:
+    ) -> tuple[Tensor, _Gradient]:
         scores = tf.cast(tf.matmul(query, key, transpose_b=True), wide)
         shares = tf.nn.softmax(scores + barred[:, None, None, :])
         shares = tf.cast(shares, query.dtype)

@@ -5,6 +5,7 @@ activation, dropout) needs no padding; attention alone asks which token stands
 in which text.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -79,31 +80,37 @@ class Heads(NamedTuple):
     Attributes:
         spread: `(n, H, L)` int32, rows of `(T * H, d)`.
         collect: `(T, H)` int32, rows of `(n * H * L, d)`.
-        padded: `(n, 1, L, 1)` bool, True where padded.
+        back: `spread` with the rows of a token after the last where padded.
     """
 
     spread: Tensor
     collect: Tensor
-    padded: Tensor
+    back: Tensor
 
 
 def heads(packing: Packing, num_heads: int) -> Heads:
     """The two orders for a number of heads."""
     head = tf.range(num_heads)
-    length = tf.shape(packing.mask)[1]
-    spread = packing.slots[:, None, :] * num_heads + head[:, None]
+    count, length = tf.shape(packing.texts)[0], tf.shape(packing.mask)[1]
     row = packing.texts[:, None] * num_heads + head
-    collect = row * length + packing.positions[:, None]
-    return Heads(spread, collect, ~packing.mask[:, None, :, None])
+
+    def rows(slots: Tensor) -> Tensor:
+        return slots[:, None, :] * num_heads + head[:, None]
+
+    return Heads(
+        rows(packing.slots),
+        row * length + packing.positions[:, None],
+        rows(tf.where(packing.mask, packing.slots, count)),
+    )
 
 
 def spread(x: Tensor, order: Heads) -> Tensor:
     """`(T, D)` tokens to `(n, H, L, d)`; any token's row where padded."""
 
     @tf.custom_gradient
-    def apply(x: Tensor) -> tuple[Tensor, object]:
+    def apply(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         # nothing that is read comes from padding: no gradient comes to it
-        return _spread(x, order), lambda g: _collect(g, order)
+        return _spread(x, order.spread), lambda g: _collect(g, order.collect)
 
     return apply(x)
 
@@ -112,23 +119,21 @@ def collect(x: Tensor, order: Heads) -> Tensor:
     """`(n, H, L, d)` to `(T, D)` tokens; padding is left out."""
 
     @tf.custom_gradient
-    def apply(x: Tensor) -> tuple[Tensor, object]:
+    def apply(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         def grad(g: Tensor) -> Tensor:
-            whole = _spread(g, order)
-            return tf.where(order.padded, tf.zeros((), g.dtype), whole)
+            return _spread(tf.pad(g, [[0, 1], [0, 0]]), order.back)
 
-        return _collect(x, order), grad
+        return _collect(x, order.collect), grad
 
     return apply(x)
 
 
-def _spread(x: Tensor, order: Heads) -> Tensor:
-    num_heads = order.collect.shape[1]
-    rows = tf.reshape(x, (-1, x.shape[-1] // num_heads))
-    return tf.gather(rows, order.spread)
+def _spread(x: Tensor, order: Tensor) -> Tensor:
+    num_heads = order.shape[1]
+    return tf.gather(tf.reshape(x, (-1, x.shape[-1] // num_heads)), order)
 
 
-def _collect(x: Tensor, order: Heads) -> Tensor:
-    num_heads, size = order.collect.shape[1], x.shape[-1]
-    rows = tf.gather(tf.reshape(x, (-1, size)), order.collect)
+def _collect(x: Tensor, order: Tensor) -> Tensor:
+    num_heads, size = order.shape[1], x.shape[-1]
+    rows = tf.gather(tf.reshape(x, (-1, size)), order)
     return tf.reshape(rows, (-1, num_heads * size))

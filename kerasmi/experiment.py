@@ -67,17 +67,17 @@ def run(
         TrainingError: a loss that is no number, or a full disk.
         Interrupted: a signal asked to stop.
     """
-    try:
-        with RunLog(run.path / LOG, reporter) as log:
+    with RunLog(run.path / LOG, reporter) as log:
+        try:
             return _work(recipe, run, log, devices, encoders, pretrained)
-    except (OSError, tf.errors.OpError) as error:
-        if not is_full(error):
-            raise
-        raise TrainingError(
-            f"{run.path}: the disk is full. The stages that are finished and"
-            " the last checkpoint are intact: make room and continue with"
-            " --resume."
-        ) from error
+        except (OSError, tf.errors.OpError) as error:
+            if not is_full(error):
+                raise
+            raise TrainingError(
+                f"{run.path}: the disk is full. The stages that are finished"
+                " and the last checkpoint are intact: make room and continue"
+                " with --resume."
+            ) from error
 
 
 def _work(

@@ -12,6 +12,7 @@ from played_experiment import PlayedExperiment
 from kerasmi.cli import main
 from kerasmi.cli import run as module
 from kerasmi.errors import DataError, TrainingError
+from kerasmi.interruption import Interrupted
 from kerasmi.runs import Run
 
 
@@ -199,6 +200,19 @@ def test_ctrl_c_says_how_to_resume(kerasmi, played):
     assert result.stderr == (
         "Interrupted. Continue with: kerasmi run local_mine seed=4 --resume"
         " --output 'a b'\n"
+    )
+
+
+def test_ctrl_c_says_what_was_saved(kerasmi, played):
+    def run(recipe, run, reporter, *, devices=1):
+        raise Interrupted("saved in runs/local_mine/pretrain at epoch 2")
+
+    played.run = run
+    result = kerasmi("run", "local_mine", "--no-deterministic")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "Interrupted (saved in runs/local_mine/pretrain at epoch 2). Continue"
+        " with: kerasmi run local_mine --resume --no-deterministic\n"
     )
 
 

@@ -1,0 +1,60 @@
+import signal
+
+import pytest
+
+from kerasmi import interruption
+from kerasmi.interruption import Interrupted
+
+
+def ignore(text):
+    pass
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_stops_what_has_nothing_to_save(number):
+    with interruption.handled(), pytest.raises(Interrupted):
+        signal.raise_signal(number)
+
+
+def test_the_first_signal_is_noted_and_the_second_stops():
+    told = []
+
+    def work():
+        with interruption.deferred(told.append):
+            assert not interruption.requested()
+            signal.raise_signal(signal.SIGTERM)
+            assert interruption.requested()
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the second signal stops at once")
+
+    with interruption.handled(), pytest.raises(Interrupted):
+        work()
+    assert told == [
+        "SIGTERM: stops when this step is saved; once more stops at once"
+    ]
+
+
+def test_a_signal_that_nobody_acted_on_stops_at_the_end():
+    done = []
+
+    def work():
+        with interruption.deferred(ignore):
+            signal.raise_signal(signal.SIGINT)
+            done.append("the work")
+
+    with interruption.handled(), pytest.raises(Interrupted):
+        work()
+    assert done == ["the work"]
+    assert not interruption.requested()
+
+
+def test_the_handlers_of_before_come_back():
+    before = [signal.getsignal(number) for number in interruption.SIGNALS]
+    with interruption.handled():
+        assert signal.getsignal(signal.SIGTERM) is not before[1]
+    assert before == [signal.getsignal(n) for n in interruption.SIGNALS]
+
+
+def test_an_interrupted_run_is_no_ordinary_error():
+    # what catches errors of one run of a grid must not catch this
+    assert not issubclass(Interrupted, Exception)

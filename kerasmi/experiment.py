@@ -24,10 +24,11 @@ from kerasmi.data import labels
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.faults import explain_data_error
 from kerasmi.data.records import read
-from kerasmi.errors import RecipeError, TrainingError
+from kerasmi.errors import RecipeError, RunError, TrainingError
 from kerasmi.evaluation import auc, figures, report, tables
 from kerasmi.folder import is_full
 from kerasmi.held_out_images import HeldOutImages
+from kerasmi.models import loading
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter
@@ -182,13 +183,11 @@ def _pretrained(
 ) -> ImageEncoder | None:
     if recipe.objective is None:
         return None
-    import keras
-
     folder = run.stage("pretrain")
     if run.is_done("pretrain"):
         resuming.forget(folder)
         reporter.message(f"pretrain: done before, kept ({folder})")
-        return keras.saving.load_model(folder / "model.keras").image_encoder
+        return _kept(folder / "model.keras").image_encoder
     if not resuming.has_checkpoint(folder):
         run.clear("pretrain")
     begun = time.monotonic()
@@ -201,6 +200,17 @@ def _pretrained(
     )
     resuming.forget(folder)
     return encoder
+
+
+def _kept(path: Path) -> Any:
+    """The model of a stage that was finished before."""
+    try:
+        return loading.load(path)
+    except ValueError as error:
+        raise RunError(
+            f"{path}: cannot be read: {error}; restore the file, or remove its"
+            " done.json: --resume then does the stage anew"
+        ) from None
 
 
 def _adopt(

@@ -86,26 +86,6 @@ def test_help_from_the_shell_imports_nothing_heavy():
     assert answer.stderr.strip() == ""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (("fly",), "No such command 'fly'"),
-        (("run",), "Missing argument 'RECIPE'"),
-        (("run", "local_mine", "--devices", "0"), "--devices"),
-        (("run", "local_mine", "--fast"), "No such option"),
-        (("data", "preview"), "--output"),
-    ],
-)
-def test_wrong_usage_is_one_line_that_says_where_help_is(
-    kerasmi, arguments, part
-):
-    result = kerasmi(*arguments)
-    assert result.exit_code == 2
-    (line,) = result.stderr.splitlines()
-    assert part in line
-    assert line.endswith("--help")
-
-
 # ls
 
 

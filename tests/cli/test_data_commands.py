@@ -51,21 +51,6 @@ def test_a_picture_is_overwritten_only_when_told(kerasmi, tmp_path):
     assert (tmp_path / "own.png").read_text() == "precious"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["preview", "gone", "--output", "x.png"], "gone"),
-        (["preview", "--output", "x.jpg"], "expected a .png file"),
-        (["preview", ".", "--size", "64", "--output", "x.png"], "--size"),
-        (["inspect", "gone"], "gone"),
-        (["inspect", "."], "dataset.json"),
-    ],
-)
-def test_a_wrong_argument_is_one_line(kerasmi, tmp_path, arguments, part):
-    _one_error(kerasmi("data", *arguments), part)
-    assert list(tmp_path.iterdir()) == []
-
-
 # A folder of records
 
 

@@ -119,20 +119,6 @@ def test_a_hostile_file_is_refused_in_one_line(convert, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (("a.bin", "made", "--image"), "expected DST to end in .keras"),
-        (("a.bin", "a.keras", "--image", "--cased"), "no option on text"),
-        (("a", "made", "--pooling", "mean"), "text_encoder.pooling"),
-        (("a", "made", "--gelu", "erf"), "--gelu"),
-        (("a",), "Missing argument 'DST'"),
-    ],
-)
-def test_options_without_effect_are_refused(convert, arguments, part):
-    one_error(convert(*arguments), part)
-
-
 def test_the_authors_image_encoder_becomes_a_keras_file(convert, tmp_path):
     torch = pytest.importorskip("torch", reason="torch writes the file")
     from kerasmi.checkpoints import reference

@@ -159,71 +159,13 @@ def _refused(runs, tmp_path, arguments, *parts):
     assert (files(runs), files(tmp_path)) == before
 
 
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [
-        (b"no picture", "expected PNG, JPEG or DICOM"),
-        (b"", "an empty file"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "cut off"),
-        (b"GIF89a", "received GIF"),
-    ],
-)
-def test_an_image_that_cannot_be_read_is_refused(runs, tmp_path, content, part):
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(content)
-    _refused(runs, tmp_path, [runs / "local", bad, SENTENCE], bad, part)
-
-
-def test_a_blank_image_is_refused(runs, tmp_path):
-    Image.new("L", (80, 80), 7).save(tmp_path / "blank.png")
-    arguments = [runs / "local", tmp_path / "blank.png", SENTENCE]
-    _refused(runs, tmp_path, arguments, "blank.png", "the same value")
-
-
-def test_neither_a_file_nor_an_image_is_refused(runs, tmp_path):
-    arguments = [runs / "local", "gone.png", SENTENCE]
-    _refused(runs, tmp_path, arguments, "gone.png: neither a file nor")
-    arguments[1] = tmp_path
-    _refused(runs, tmp_path, arguments, tmp_path, "a folder")
-
-
 @pytest.mark.parametrize("sentence", ["", "  \n", ". , -", "\u200b"])
 def test_an_empty_sentence_is_refused(runs, wide, tmp_path, sentence):
     arguments = [runs / "local", wide, sentence]
     _refused(runs, tmp_path, arguments, "is empty: it holds no word")
 
 
-@pytest.mark.parametrize(
-    ("run", "part"),
-    [
-        ("global", "its scope is global"),
-        ("image_only", "its recipe is image-only"),
-        ("unfinished", "its pretrain stage is not finished"),
-        ("gone", "not a run"),
-    ],
-)
-def test_a_run_without_maps_is_refused(runs, wide, tmp_path, run, part):
-    arguments = [runs / run, wide, SENTENCE]
-    _refused(runs, tmp_path, arguments, runs / run, part)
-
-
 def test_an_intensity_is_for_files_only(runs, tmp_path):
     arguments = [runs / "local", _image_id(runs), SENTENCE]
     arguments += ["--intensity", "full", "--output", tmp_path / "a.png"]
     _refused(runs, tmp_path, arguments, "--intensity is for files only")
-
-
-@pytest.mark.parametrize(
-    ("option", "name", "part"),
-    [
-        ("--output", "a.jpg", "expected a name in .png"),
-        ("--map", "a.txt", "expected a name in .csv or .npy"),
-        ("--output", "wide.png", "exists; --force overwrites it"),
-        ("--map", "wide.png/a.csv", "is not a folder"),
-    ],
-)
-def test_an_output_that_cannot_be_written_is_refused(
-    runs, wide, tmp_path, option, name, part
-):
-    arguments = [runs / "local", wide, SENTENCE, option, tmp_path / name]
-    _refused(runs, tmp_path, arguments, part)

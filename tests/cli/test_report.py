@@ -41,31 +41,3 @@ def test_show_text_shows_what_may_be_of_people(run):
     assert "No change." not in Page(page.read_text("utf-8")).text
     assert kerasmi(run, "--show-text").exit_code == 0
     assert "No change." in Page(page.read_text("utf-8")).text
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["gone"], "gone: neither a run nor a grid"),
-        (["run", "--output", "no/x.html"], "no/x.html: cannot be written"),
-        (["run", "--output", "run"], "run: cannot be written"),
-    ],
-)
-def test_what_cannot_be_done_is_one_line(
-    run, tmp_path, monkeypatch, arguments, part
-):
-    monkeypatch.chdir(tmp_path)
-    result = kerasmi(*arguments)
-    assert result.exit_code == 2
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    assert part in line
-
-
-def test_a_damaged_file_is_one_line_that_names_it(run):
-    (run / "results.csv").write_text("")
-    result = kerasmi(run)
-    assert result.exit_code == 2
-    (line,) = result.stderr.splitlines()
-    assert "results.csv: cannot be read" in line
-    assert "--resume" in line

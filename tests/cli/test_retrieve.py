@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib import image as reading
 from trained_runs import (
-    files,
     kerasmi,
     load_once,
-    one_error,
     save_own_run,
     save_run,
     save_untrained,
@@ -173,51 +171,3 @@ def test_unknown_words_are_warned_of_by_name(runs, tmp_path):
     first = result.stderr.splitlines()[0]
     assert first.startswith("Warning: ")
     assert first.endswith("unknown to the text encoder: zebraic")
-
-
-# Refusals: one line, status 2, nothing written
-
-
-def _refused(runs, tmp_path, arguments, *parts):
-    before = files(runs), files(tmp_path)
-    one_error(retrieve(*arguments), *parts)
-    assert (files(runs), files(tmp_path)) == before
-
-
-@pytest.mark.parametrize("sentence", ["", " \t", "..."])
-def test_an_empty_sentence_is_refused(runs, tmp_path, sentence):
-    arguments = [runs / "local", sentence, "--output", tmp_path / "a.png"]
-    _refused(runs, tmp_path, arguments, "is empty: it holds no word")
-
-
-@pytest.mark.parametrize(
-    ("run", "part"),
-    [
-        ("image_only", "its recipe is image-only"),
-        ("unfinished", "its pretrain stage is not finished"),
-        ("gone", "not a run"),
-    ],
-)
-def test_a_run_without_a_critic_is_refused(runs, tmp_path, run, part):
-    _refused(runs, tmp_path, [runs / run, SENTENCE], runs / run, part)
-
-
-@pytest.mark.parametrize(
-    ("option", "name", "part"),
-    [
-        ("--output", "a.csv", "expected a name in .png"),
-        ("--csv", "a.png", "expected a name in .csv"),
-        ("--csv", "there.csv", "exists; --force overwrites it"),
-        ("--csv", "there.csv/a.csv", "is not a folder"),
-    ],
-)
-def test_an_output_that_cannot_be_written_is_refused(
-    runs, tmp_path, option, name, part
-):
-    (tmp_path / "there.csv").write_text("precious")
-    _refused(
-        runs,
-        tmp_path,
-        [runs / "global", "A heart.", option, tmp_path / name],
-        part,
-    )

@@ -331,41 +331,6 @@ def test_an_unfinished_run_is_refused_or_left_out(kerasmi, grid):
     assert f"{late}: not finished, left out\n" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("damage", "parts"),
-    [
-        (lambda run: run.rename(run.with_name("x")), ["run: no such folder"]),
-        (
-            lambda run: (run / "recipe.yaml").unlink(),
-            ["run: holds no finished run"],
-        ),
-        (
-            lambda run: (run / "environment.json").write_text("[{}]"),
-            ["environment.json: has no data_fingerprint"],
-        ),
-        (
-            lambda run: (run / "environment.json").write_text("{"),
-            ["environment.json: missing or damaged"],
-        ),
-        (
-            lambda run: (run / "predictions.csv").write_text(""),
-            ["predictions.csv: cannot be read"],
-        ),
-        (
-            lambda run: (run / "predictions.csv").write_text("task,label\n"),
-            ["predictions.csv: has no column 'encoder'"],
-        ),
-        (
-            lambda run: (run / "recipe.yaml").write_text("sed: 1"),
-            ["recipe.yaml: sed: unknown key"],
-        ),
-    ],
-)
-def test_a_damaged_run_is_one_line(kerasmi, tmp_path, damage, parts):
-    damage(play_run(tmp_path / "run", "local_mine"))
-    _one_error(kerasmi("run"), *parts)
-
-
 def test_predictions_of_other_images_are_refused(kerasmi, grid):
     path = grid / "local_mine" / "seed1" / "predictions.csv"
     frame = pd.read_csv(path)
@@ -377,7 +342,3 @@ def test_a_table_of_a_task_that_no_run_has_is_refused(kerasmi, tmp_path):
     play_run(tmp_path / "a", "local_mine", "retrain.tasks=[pathology9]")
     _one_error(kerasmi("a", "--table", 2), "no predictions of edema_severity")
     assert kerasmi("a", "--table", 3).exit_code == 0
-
-
-def test_no_run_is_wrong_usage(kerasmi):
-    _one_error(kerasmi(), "Missing argument 'RUNS...'")

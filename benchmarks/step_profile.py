@@ -72,9 +72,9 @@ def operations(folder: Path) -> Iterator[tuple[str, str, float]]:
                         ":"
                     )
                     operation = operation.split("#")[0]
-                    if name.strip(":") and re.fullmatch(
-                        r"_?[A-Z]\w+", operation
-                    ):
+                    # `Class::Method` is the runtime's own, around operations
+                    is_operation = name and not name.endswith(":")
+                    if is_operation and re.fullmatch(r"_?[A-Z]\w+", operation):
                         yield name, operation, event.duration_ps / 1e9
 
 

@@ -261,4 +261,7 @@ def _regions(where: dict[Status, bytes]) -> dict[str, bytes]:
 
 
 def _union(masks: list[bytes]) -> bytes:
-    return bytes(max(cell) for cell in zip(bytes(CELLS), *masks, strict=True))
+    together = 0
+    for mask in masks:
+        together |= int.from_bytes(mask)  # of 0 and 1
+    return together.to_bytes(CELLS)

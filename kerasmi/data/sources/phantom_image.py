@@ -117,7 +117,15 @@ def ramp(distance: Array, width: float) -> Array:
     Returns:
         (size, size) in [0, 1].
     """
-    return np.clip(distance * np.float32(1 / width) + np.float32(0.5), 0, 1)
+    gray = distance * np.float32(1 / width)
+    gray += np.float32(0.5)
+    return _unit(gray)
+
+
+def _unit(values: Array) -> Array:
+    """Limits values to [0, 1] in place, sooner than `np.clip` does."""
+    np.maximum(values, 0, out=values)
+    return np.minimum(values, 1, out=values)
 
 
 def gaussian(x: Array, y: Array, width: float, height: float) -> Array:
@@ -130,7 +138,8 @@ def gaussian(x: Array, y: Array, width: float, height: float) -> Array:
     Returns:
         (size, size) in (0, 1].
     """
-    return np.exp(-0.5 * ((x / width) ** 2 + (y / height) ** 2))
+    exponent = -0.5 * _squared(x, y, width, height)
+    return np.exp(exponent, out=exponent)
 
 
 def ellipse(
@@ -146,8 +155,16 @@ def ellipse(
     Returns:
         (size, size) in [0, 1].
     """
-    radius = np.sqrt((x / width) ** 2 + (y / height) ** 2)
+    radius = _squared(x, y, width, height)
+    np.sqrt(radius, out=radius)
     return ramp((1 - radius) * min(width, height), soft)
+
+
+def _squared(x: Array, y: Array, width: float, height: float) -> Array:
+    across, down = x / width, y / height
+    across *= across
+    down *= down
+    return across + down
 
 
 def stroke(
@@ -163,14 +180,21 @@ def stroke(
     Returns:
         (size, size) in [0, 1].
     """
+    drawn = np.zeros_like(x)
+    # Elsewhere the line is not seen: its box is a small part of the picture.
+    reach = 0.5 * (width + soft) + 1e-3
+    (left, top), (right, bottom) = points.min(0) - reach, points.max(0) + reach
+    near = (x > left) & (x < right) & (y > top) & (y < bottom)
+    x, y = x[near], y[near]
     nearest = np.full(x.shape, np.inf, np.float32)
     for (ax, ay), (bx, by) in itertools.pairwise(points):
         dx, dy = bx - ax, by - ay
         along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)
-        along = np.clip(along, 0, 1)
+        along = _unit(along)
         squared = (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2
         np.minimum(nearest, squared, out=nearest)
-    return ramp(0.5 * width - np.sqrt(nearest), soft)
+    drawn[near] = ramp(0.5 * width - np.sqrt(nearest), soft)
+    return drawn
 
 
 def grain(generator: np.random.Generator, cells: int, size: int) -> Array:
@@ -212,6 +236,7 @@ class Frame:
         self.y = (cos * down - sin * across) / (scale * taken.aspect)
         self.y = self.y.astype(np.float32)
         self.soft = max(2 / size / taken.scale, 0.012)
+        self._walls = self._wall(self.y), self._inner(self.y)
         self.lungs = {
             s: self.lung(s, self.outward(s)) for s in ("right", "left")
         }
@@ -242,8 +267,16 @@ class Frame:
 
         Both in the thorax's units; of the shape of `y`.
         """
-        depth = np.clip((y - self.anatomy.apex) / 0.95, 0, 1)
+        return self._walls[0] if y is self.y else self._wall(y)
+
+    def _wall(self, y: Array) -> Array:
+        depth = _unit((y - self.anatomy.apex) / 0.95)
         return self.anatomy.width * np.sqrt(1 - (1 - depth) ** 2.6)
+
+    def _inner(self, y: Array) -> Array:
+        """How near to the midline they reach."""
+        depth = _unit((y - self.anatomy.apex) / 0.6)
+        return np.float32(0.125) + 0.17 * (1 - depth) ** 3
 
     def lung(self, side: str, out: Array, y: Array | None = None) -> Array:
         """Returns the mask of a lung at the distances `out` and `y`.
@@ -257,8 +290,7 @@ class Frame:
             (size, size) in [0, 1].
         """
         y = self.y if y is None else y
-        depth = np.clip((y - self.anatomy.apex) / 0.6, 0, 1)
-        inner = np.float32(0.125) + 0.17 * (1 - depth) ** 3
+        inner = self._walls[1] if y is self.y else self._inner(y)
         soft = self.soft
         inside = ramp(out - inner, soft + 0.03)
         inside *= ramp(self.wall(y) - out, soft + 0.02)

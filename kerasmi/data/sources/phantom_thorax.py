@@ -44,12 +44,13 @@ def thorax(frame: Frame) -> Array:
     x, y, anatomy = frame.x, frame.y, frame.anatomy
     out = abs(x)
     body = _body(frame, out)
-    below = ramp(y - frame.diaphragm("right", out), 0.12)
+    diaphragm = frame.diaphragm("right", out)
+    below = ramp(y - diaphragm, 0.12)
     dense = anatomy.thickness + 0.10 * below - 0.05 * ramp(-0.5 - y, 0.8)
     picture: Array = body * dense
     picture -= frame.air * (0.47 - 0.05 * y)
     picture += HEART_DENSITY * frame.air * heart_mask(frame, 1.0)
-    picture += _mediastinum(frame) + _bones(frame, out)
+    picture += _mediastinum(frame) + _bones(frame, out, diaphragm)
     picture += _vessels(frame)
     picture += _grain(frame)
     crowded = gaussian(out - 0.30, y, 0.20, 0.30)
@@ -79,8 +80,8 @@ def _body(frame: Frame, out: Array) -> Array:
 def _mediastinum(frame: Frame) -> Array:
     """Spine, great vessels, hila and the dark windpipe."""
     x, y, anatomy = frame.x - frame.taken.turn, frame.y, frame.anatomy
-    air = frame.air
-    picture: Array = 0.10 * ramp(0.15 - abs(x), 0.10)
+    air, off = frame.air, abs(x)
+    picture: Array = 0.10 * ramp(0.15 - off, 0.10)
     knob = ellipse(x - 0.14, y + 0.34, anatomy.aorta, 0.10, 0.05)
     trunk = ellipse(x - 0.15, y + 0.12, 0.09, 0.12, 0.06)
     veins = ellipse(x + 0.12, y + 0.32, 0.09, 0.30, 0.08)
@@ -88,19 +89,19 @@ def _mediastinum(frame: Frame) -> Array:
     hila = gaussian(x + 0.21, y + 0.03, 0.085, 0.13)
     hila += gaussian(x - 0.22, y + 0.08, 0.085, 0.13)
     picture += anatomy.hila * air * hila
-    pipe: Array = ramp(0.04 - abs(x), 0.04) * ramp(-0.24 - y, 0.1)
-    branch = ramp(0.03 - abs(y + 0.24 - 0.9 * abs(x)), 0.05)
-    pipe = np.maximum(pipe, 0.7 * branch * ramp(0.16 - abs(x), 0.08))
+    pipe: Array = ramp(0.04 - off, 0.04) * ramp(-0.24 - y, 0.1)
+    branch = ramp(0.03 - abs(y + 0.24 - 0.9 * off), 0.05)
+    pipe = np.maximum(pipe, 0.7 * branch * ramp(0.16 - off, 0.08))
     return picture - 0.17 * pipe
 
 
-def _bones(frame: Frame, out: Array) -> Array:
+def _bones(frame: Frame, out: Array, diaphragm: Array) -> Array:
     """Spine, ribs behind and in front, clavicles and shoulders."""
-    x, y, anatomy = frame.x, frame.y, frame.anatomy
+    y, anatomy = frame.y, frame.anatomy
     soft = frame.soft + 0.015
-    spine = ramp(0.08 - abs(x), 0.04) * (1 + 0.35 * np.cos(48 * y))
+    spine = ramp(0.08 - out, 0.04) * (1 + 0.35 * np.cos(48 * y))
     cage = ramp(frame.wall(y) + 0.05 - out, soft + 0.03)
-    cage *= ramp(frame.diaphragm("right", out) + 0.25 - y, 0.5)
+    cage *= ramp(diaphragm + 0.25 - y, 0.5)
 
     def ribs(curve: Array, spacing: float, half: float) -> Array:
         phase = (y - curve) / spacing + anatomy.rib_phase
@@ -134,19 +135,26 @@ def _grain(frame: Frame) -> Array:
 def _vessels(frame: Frame) -> Array:
     """Vessels that fan out from the hila and fade."""
     generator = np.random.default_rng(frame.anatomy.seed)
-    picture = np.zeros_like(frame.x)
+    picture = np.zeros(frame.x.size, np.float32)
     for side, height in (("right", 0.03), ("left", 0.08)):
-        across, down = frame.outward(side) - 0.17, frame.y + height
+        # There is none outside of the lung.
+        lung = frame.lungs[side].ravel()
+        seen = np.flatnonzero(lung)
+        across = frame.outward(side).ravel()[seen] - 0.17
+        down = frame.y.ravel()[seen] + height
         reach = np.sqrt(across**2 + down**2)
         angle = np.arctan2(down, across)
         width = 0.032 - 0.036 * reach
-        fade = frame.lungs[side] * ramp(reach - 0.10, 0.12)
+        fade = lung[seen] * ramp(reach - 0.10, 0.12)
         fade *= 1 - 0.8 * np.minimum(reach, 1)
-        for at in np.linspace(-1.35, 1.45, 9):
-            start, bend = (
-                at + generator.normal(0, 0.1),
-                generator.normal(0, 0.5),
-            )
-            off = abs(angle - start - bend * reach) * reach
-            np.maximum(picture, fade * ramp(width - off, 0.04), out=picture)
-    return frame.anatomy.vessels * picture
+        starts, bends = np.array(
+            [
+                (at + generator.normal(0, 0.1), generator.normal(0, 0.5))
+                for at in np.linspace(-1.35, 1.45, 9)
+            ],
+            np.float32,
+        ).T[..., None]
+        off = abs(angle - starts - bends * reach) * reach
+        drawn = fade * ramp(width - off, 0.04).max(axis=0)
+        picture[seen] = np.maximum(picture[seen], drawn)
+    return frame.anatomy.vessels * picture.reshape(frame.x.shape)

@@ -193,7 +193,9 @@ def _draw(
     history = pd.read_csv(folder / "history.csv")
     objective, _ = build.stage(recipe)
     curves = figures.training_curves(
-        history, ceiling=objective.bound in WITH_CEILING
+        history,
+        ceiling=objective.bound in WITH_CEILING,
+        chance=trouble.CHANCE.get(objective.bound),
     )
     figures.save(curves, folder / "training_curves.png")
     if model.image_encoder.grid != (1, 1):

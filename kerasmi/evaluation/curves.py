@@ -18,6 +18,7 @@ def training_curves(
     title: str = "Mutual information while pre-training",
     size: tuple[float, float] = (6.4, 4.0),
     ceiling: bool = True,
+    chance: float | None = 0.0,
 ) -> Figure:
     """The bound in nats by epoch, training and validation, and its ceiling.
 
@@ -28,6 +29,8 @@ def training_curves(
         title: of the figure.
         size: of the figure, in inches.
         ceiling: whether the bound has one; InfoNCE has, Donsker-Varadhan none.
+        chance: what the bound reads where there is nothing to find, in nats;
+            None: not drawn.
 
     Returns:
         A figure. A ceiling far above the curves is named and not drawn, so
@@ -59,7 +62,10 @@ def training_curves(
             markersize=4,
             label=label,
         )
-    axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
+    if chance is not None:
+        axes.axhline(
+            chance, color="0.75", linewidth=0.8, zorder=0, label="chance"
+        )
     if ceiling:
         _ceiling(axes, history, [one[0] for one in drawn])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

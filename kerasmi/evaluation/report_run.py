@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kerasmi.evaluation import figures, region_maps, report_data, tables
+from kerasmi.evaluation import (
+    figures,
+    region_maps,
+    report_data,
+    tables,
+    trouble,
+)
 from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
@@ -144,7 +150,7 @@ def pretraining(run: RunFolder) -> html.Section | None:
     history = run.table("pretrain/history.csv")
     parts = []
     if history is not None and "mutual_information" in history:
-        parts.append(_bound(history, has_ceiling(run)))
+        parts.append(_bound(history, has_ceiling(run), chance(run)))
     rows = run.table("pretrain/mutual_information.csv")
     if rows is not None:
         parts.append(_information(rows))
@@ -158,7 +164,12 @@ def has_ceiling(run: RunFolder) -> bool:
     return run.recipe.get("objective.bound") == "cpc"
 
 
-def _bound(history: pd.DataFrame, ceiling: bool) -> str:
+def chance(run: RunFolder) -> float | None:
+    """What the run's bound reads where there is nothing to find, in nats."""
+    return trouble.CHANCE.get(run.recipe.get("objective.bound", ""))
+
+
+def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:
     name = "val_mutual_information"
     best = ""
     if name in history:
@@ -169,7 +180,11 @@ def _bound(history: pd.DataFrame, ceiling: bool) -> str:
             " are kept."
         )
     curves = figures.training_curves(
-        history, title="", size=CURVE, ceiling=ceiling
+        history,
+        title="",
+        size=CURVE,
+        ceiling=ceiling,
+        chance=chance,
     )
     also = ", and its ceiling" if ceiling else ""
     return html.figure(

@@ -67,6 +67,14 @@ def test_a_ceiling_in_reach_is_drawn_at_its_height():
     assert axes.get_ylabel() == "bound (nats)"
 
 
+def test_chance_is_a_line_where_the_bound_has_such_a_level():
+    axes = figures.training_curves(history(), chance=-1.386).axes[0]
+    assert -1.386 in heights(axes)
+    assert "chance" in [text.get_text() for text in axes.get_legend().texts]
+    axes = figures.training_curves(history(), chance=None).axes[0]
+    assert "chance" not in [t.get_text() for t in axes.get_legend().texts]
+
+
 def test_a_ceiling_far_above_is_named_and_the_curves_keep_their_height():
     axes = figures.training_curves(history(ceiling=6.0)).axes[0]
     assert 6.0 not in heights(axes)

@@ -1,5 +1,6 @@
 """Critics: score every region of every image against every text."""
 
+import abc
 import math
 from typing import Any
 
@@ -15,8 +16,17 @@ SIMILARITIES = ("cosine", "inner")
 Shape = tuple[Any, ...]
 
 
-class _Critic(keras.layers.Layer):
-    """The part that critics share: optional normalisation of their inputs."""
+class Critic(keras.layers.Layer, abc.ABC):
+    """A critic in two steps: projections of both inputs, then their scores.
+
+    The first step is of every feature once, the second of every pair and so
+    of most of the work: it is a pure function of projections and weights,
+    which `kerasmi.pair_scores` calls block by block.
+
+    Args:
+        normalize: Whether to batch-normalise both inputs.
+        **kwargs: Of `keras.layers.Layer`.
+    """
 
     def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
         # No autocast: every layer inside casts what it is given.
@@ -35,16 +45,61 @@ class _Critic(keras.layers.Layer):
             self.image_norm.build(region_features_shape)
             self.text_norm.build(text_features_shape)
 
-    def normalized(
-        self, image: Tensor, text: Tensor, training: bool | None
+    def call(
+        self,
+        region_features: Tensor,
+        text_features: Tensor,
+        training: bool | None = None,
+    ) -> Tensor:
+        """Scores, `(B, N, C)` float32 (float64 under that policy)."""
+        projections = self.project(region_features, text_features, training)
+        return self.region_scores(*projections, self.head_weights())
+
+    def project(
+        self,
+        region_features: Tensor,
+        text_features: Tensor,
+        training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Both inputs, normalised if the critic is to: same shapes."""
-        if not self.normalize:
-            return image, text
+        """What the scores are of: `(B, N, H)` and `(C, H)`.
+
+        Both are float32 or wider, so that gradients add up in it.
+        """
+        image, text = region_features, text_features
+        if self.normalize:
+            image = self.image_norm(image, training=training)
+            text = self.text_norm(text, training=training)
         return (
-            self.image_norm(image, training=training),
-            self.text_norm(text, training=training),
+            ops.cast(self.image_projection(image), self.score_dtype),
+            ops.cast(self.text_projection(text), self.score_dtype),
         )
+
+    @abc.abstractmethod
+    def head_weights(self) -> list[Tensor]:
+        """The weights of the second step, in the precision of variables."""
+
+    @abc.abstractmethod
+    def row_scores(
+        self, image: Tensor, text: Tensor, weights: list[Tensor]
+    ) -> Tensor:
+        """Scores of projections `(..., H)` and `(..., H)`, broadcast: `(...)`.
+
+        Args:
+            image: of regions, as `project` gives them.
+            text: of texts, as `project` gives them.
+            weights: of `head_weights`.
+        """
+
+    def region_scores(
+        self, image: Tensor, text: Tensor, weights: list[Tensor]
+    ) -> Tensor:
+        """Scores of `(B, N, H)` with `(C, H)` projections: `(B, N, C)`."""
+        return self.row_scores(image[:, :, None], text, weights)
+
+    @property
+    def score_dtype(self) -> str:
+        """float32 under every policy, float64 under that one."""
+        return "float64" if self.variable_dtype == "float64" else "float32"
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -52,7 +107,7 @@ class _Critic(keras.layers.Layer):
 
 
 @_serializable
-class ConcatCritic(_Critic):
+class ConcatCritic(Critic):
     """An MLP on the concatenation (region, text): the paper's critic.
 
     The first layer of an MLP on a concatenation is a sum of two projections,
@@ -104,7 +159,7 @@ class ConcatCritic(_Critic):
             for n, dim in enumerate(rest, start=2)
         ]
         # A sum of half-precision products would round away small bounds.
-        self.score = dense(1, dtype="float32", name="score")
+        self.score = dense(1, dtype=self.score_dtype, name="score")
 
     def build(
         self, region_features_shape: Shape, text_features_shape: Shape
@@ -123,20 +178,28 @@ class ConcatCritic(_Critic):
         for dim, layer in zip(self.hidden_dims, following, strict=True):
             layer.build((None, None, None, dim))
 
-    def call(
-        self,
-        region_features: Tensor,
-        text_features: Tensor,
-        training: bool | None = None,
+    def head_weights(self) -> list[Tensor]:
+        """Kernel and bias of each layer after the projections."""
+        return [
+            ops.convert_to_tensor(variable)
+            for layer in (*self.hidden, self.score)
+            for variable in (layer.kernel, layer.bias)
+        ]
+
+    def row_scores(
+        self, image: Tensor, text: Tensor, weights: list[Tensor]
     ) -> Tensor:
-        """Scores, `(B, N, C)` float32."""
-        image, text = self.normalized(region_features, text_features, training)
-        image = self.image_projection(image)[:, :, None, :]
-        text = self.text_projection(text)[None, None, :, :]
-        x = ops.relu(image + text)  # (B, N, C, hidden_dims[0])
-        for layer in self.hidden:
-            x = layer(x)
-        return ops.squeeze(self.score(x), axis=-1)
+        """See `Critic.row_scores`."""
+        *hidden, kernel, bias = weights
+        image = ops.cast(image, self.compute_dtype)
+        x = ops.relu(image + ops.cast(text, self.compute_dtype))
+        shape = ops.shape(x)
+        x = ops.reshape(x, (-1, shape[-1]))
+        for W, b in zip(hidden[::2], hidden[1::2], strict=True):
+            W, b = (ops.cast(each, self.compute_dtype) for each in (W, b))
+            x = ops.relu(ops.matmul(x, W) + b)
+        x = ops.matmul(ops.cast(x, self.score_dtype), kernel) + bias
+        return ops.reshape(x, shape[:-1])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -144,7 +207,7 @@ class ConcatCritic(_Critic):
 
 
 @_serializable
-class SeparableCritic(_Critic):
+class SeparableCritic(Critic):
     """A similarity of projections over a learned temperature.
 
     `score = <u, v> / temperature` of linear projections `u`, `v` of region and
@@ -212,25 +275,39 @@ class SeparableCritic(_Critic):
         self.log_temperature = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(math.log(self.temperature)),
-            dtype="float32",
+            dtype=self.score_dtype,
             autocast=False,
             name="log_temperature",
         )
 
-    def call(
+    def project(
         self,
         region_features: Tensor,
         text_features: Tensor,
         training: bool | None = None,
-    ) -> Tensor:
-        """Scores, `(B, N, C)` float32."""
-        image, text = self.normalized(region_features, text_features, training)
-        image = ops.cast(self.image_projection(image), "float32")
-        text = ops.cast(self.text_projection(text), "float32")
+    ) -> tuple[Tensor, Tensor]:
+        """See `Critic.project`; of unit length for `cosine`."""
+        image, text = super().project(region_features, text_features, training)
         if self.similarity == "cosine":
             image, text = ops.normalize(image), ops.normalize(text)
-        products = ops.matmul(image, ops.transpose(text))  # (B, N, C)
-        return products * ops.exp(-self.log_temperature)
+        return image, text
+
+    def head_weights(self) -> list[Tensor]:
+        """The log of the temperature."""
+        return [ops.convert_to_tensor(self.log_temperature)]
+
+    def row_scores(
+        self, image: Tensor, text: Tensor, weights: list[Tensor]
+    ) -> Tensor:
+        """See `Critic.row_scores`."""
+        return ops.sum(image * text, axis=-1) * ops.exp(-weights[0])
+
+    def region_scores(
+        self, image: Tensor, text: Tensor, weights: list[Tensor]
+    ) -> Tensor:
+        """See `Critic.region_scores`: one matrix product."""
+        products = ops.matmul(image, ops.transpose(text))
+        return products * ops.exp(-weights[0])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

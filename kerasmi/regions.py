@@ -1,5 +1,6 @@
 """Region rules: the scores of an image's regions become the image's score."""
 
+import keras
 from keras import ops
 
 from kerasmi.types import Tensor
@@ -34,17 +35,18 @@ def reduce_regions(
             `k` of image `i` selects the region for text `k` of all others.
 
     Returns:
-        `(B, C)` float32.
+        `(B, C)` float32, or float64 where the scores are.
 
     Raises:
         ValueError: If the rule is unknown, the temperature not positive or the
             scores not of rank 3.
     """
     _check(scores, rule, temperature)
-    scores = ops.cast(scores, "float32")
+    scores = _wide(scores)
     if rule == "max":
         return ops.max(scores, axis=1)
     if rule == "logsumexp":
+        temperature = ops.cast(temperature, scores.dtype)
         return temperature * ops.logsumexp(scores / temperature, axis=1)
     if rule == "mean":
         return ops.mean(scores, axis=1)
@@ -75,16 +77,22 @@ def region_weights(
         ValueError: As `reduce_regions`.
     """
     _check(scores, rule, temperature)
-    scores = ops.cast(scores, "float32")
+    scores = _wide(scores)
     if rule == "max":
         return _one_hot_maximum(scores)
     if rule == "logsumexp":
+        temperature = ops.cast(temperature, scores.dtype)
         # not ops.softmax, which warns of an axis of one region (global MI)
         total = ops.logsumexp(scores / temperature, axis=1, keepdims=True)
         return ops.exp(scores / temperature - total)
     if rule == "mean":
         return ops.ones_like(scores) / scores.shape[1]
     return _matched_one_hot(scores, texts_per_image)
+
+
+def _wide(scores: Tensor) -> Tensor:
+    dtype = keras.backend.standardize_dtype(scores.dtype)
+    return ops.cast(scores, "float64" if dtype == "float64" else "float32")
 
 
 def _one_hot_maximum(scores: Tensor) -> Tensor:

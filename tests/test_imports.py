@@ -51,7 +51,14 @@ GROUPS = {
         {"tensorflow", "keras_hub"},
     ),
     "training": (
-        {"fused_adam", "optimizers", "callbacks", "distribute"},
+        {
+            "fused_adam",
+            "optimizers",
+            "callbacks",
+            "distribute",
+            "grid_of_pairs",
+            "pair_scores",
+        },
         {"base", "mathematics", "keras objects"},
         {"keras_hub"},
     ),

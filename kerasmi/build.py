@@ -1,7 +1,9 @@
 """From a recipe to the objects of an experiment: data, models, optimizer."""
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -81,6 +83,17 @@ def _phantom(recipe: Recipe) -> phantom.Phantom:
         size=recipe.data.image_size,
         seed=recipe.data.seed,
     )
+
+
+@contextlib.contextmanager
+def precision(recipe: Recipe) -> Iterator[None]:
+    """Networks that are built within compute in the recipe's precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def image_encoder(recipe: Recipe) -> ImageEncoder:
@@ -176,25 +189,28 @@ def image_text_model(
 ) -> ImageTextModel:
     """The joint model, compiled; call it in the strategy's scope."""
     target, settings = stage(recipe)
-    model = ImageTextModel(
-        image_encoder(recipe),
-        text_encoder(recipe, dataset, reporter),
-        critic(recipe),
-        region=target.region,
-        temperature=target.temperature,
-        negatives=settings.negatives,
-    )
-    optimizer = optimizers.paper(
-        model,
-        learning_rate=settings.learning_rate,
-        text_learning_rate=settings.text_learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_steps,
-        total_steps=total_steps,
-        schedule=settings.schedule,
-    )
-    model.compile(optimizer, loss=objective(recipe))
-    return model
+    with precision(recipe):
+        model = ImageTextModel(
+            image_encoder(recipe),
+            text_encoder(recipe, dataset, reporter),
+            critic(recipe),
+            region=target.region,
+            temperature=target.temperature,
+            negatives=settings.negatives,
+        )
+        optimizer = optimizers.paper(
+            model,
+            learning_rate=settings.learning_rate,
+            text_learning_rate=settings.text_learning_rate,
+            weight_decay=settings.weight_decay,
+            warmup_steps=settings.warmup_steps,
+            total_steps=total_steps,
+            schedule=settings.schedule,
+        )
+        model.compile(
+            optimizer, loss=objective(recipe), accumulate=settings.accumulate
+        )
+        return model
 
 
 def pairs(

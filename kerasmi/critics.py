@@ -181,7 +181,7 @@ class ConcatCritic(Critic):
     def head_weights(self) -> list[Tensor]:
         """Kernel and bias of each layer after the projections."""
         return [
-            ops.convert_to_tensor(variable)
+            _unrounded(variable)
             for layer in (*self.hidden, self.score)
             for variable in (layer.kernel, layer.bias)
         ]
@@ -294,7 +294,7 @@ class SeparableCritic(Critic):
 
     def head_weights(self) -> list[Tensor]:
         """The log of the temperature."""
-        return [ops.convert_to_tensor(self.log_temperature)]
+        return [_unrounded(self.log_temperature)]
 
     def row_scores(
         self, image: Tensor, text: Tensor, weights: list[Tensor]
@@ -325,6 +325,11 @@ def _normalization(name: str) -> keras.layers.Layer:
     return keras.layers.BatchNormalization(
         momentum=0.9, synchronized=True, dtype="float32", name=name
     )
+
+
+def _unrounded(variable: keras.Variable) -> Tensor:
+    # `value` rounds to half precision inside a layer of mixed precision
+    return ops.convert_to_tensor(getattr(variable, "_value", variable))
 
 
 def _check_shapes(region_shape: Shape, text_shape: Shape) -> None:

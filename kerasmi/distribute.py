@@ -192,6 +192,21 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
     return tf.ensure_shape(gathered, shape)
 
 
+def own(gathered: Tensor) -> Tensor:
+    """This replica's part of what `gather` concatenated along axis 0."""
+    replicas = num_replicas()
+    if replicas == 1 or not in_replica():
+        return gathered
+    context = tf.distribute.get_replica_context()
+    size = tf.shape(gathered)[0] // replicas
+    start = context.replica_id_in_sync_group * size
+    part = gathered[start : start + size]
+    shape = gathered.shape.as_list()
+    if shape[0] is not None:
+        shape[0] //= replicas
+    return tf.ensure_shape(part, shape)
+
+
 def reduce_sum(values: list[Tensor]) -> list[Tensor]:
     """Sums each tensor over replicas (for a gradient norm, say).
 

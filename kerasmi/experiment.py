@@ -164,6 +164,8 @@ def forget() -> None:
 
 
 def _check_devices(recipe: Recipe, devices: int) -> None:
+    if devices > 1:
+        _refuse_what_one_device_alone_can(recipe)
     for section in ("pretrain", "retrain"):
         settings = getattr(recipe, section)
         if settings is not None and settings.batch_size % devices:
@@ -172,6 +174,21 @@ def _check_devices(recipe: Recipe, devices: int) -> None:
                 f"images cannot be shared evenly by {devices} devices. Use a "
                 f"multiple of {devices}."
             )
+
+
+def _refuse_what_one_device_alone_can(recipe: Recipe) -> None:
+    if recipe.precision == "mixed_float16":
+        raise RecipeError(
+            f"{recipe.name}: precision: mixed_float16 is not possible on "
+            "several devices, where Keras scales the loss of each by its own "
+            "overflows. Use mixed_bfloat16, or --devices 1."
+        )
+    if recipe.pretrain is not None and recipe.pretrain.accumulate > 1:
+        raise RecipeError(
+            f"{recipe.name}: pretrain.accumulate: not possible on several "
+            "devices, which share the batch already. Leave it out, or use "
+            "--devices 1."
+        )
 
 
 def _pretrained(

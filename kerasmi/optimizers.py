@@ -160,5 +160,7 @@ def learning_rates(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
     Returns:
         One rate for each part, in the order of the parts.
     """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
     parts = getattr(optimizer, "optimizers", [optimizer])
     return {part.name: float(part.learning_rate) for part in parts}

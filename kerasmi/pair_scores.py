@@ -18,10 +18,10 @@ from kerasmi.types import Tensor
 
 # Floats of a hidden layer in one block, so that it stays in the cache.
 BLOCK_FLOATS = 2**20
-# Below as many floats in all, what blocks save is less than what they cost.
-PLAIN_FLOATS = 2**21
-# One region has no losers to leave out: a block only saves memory.
-PLAIN_FLOATS_OF_ONE_REGION = 2**26
+# Up to as many in all, the hidden layer is kept rather than made again.
+KEPT_FLOATS = {"max": 2**18, "logsumexp": 2**24, "mean": 2**24}
+# One region has no losers to leave out: blocks save memory, and no work.
+KEPT_FLOATS_OF_ONE_REGION = 2**26
 
 
 class Head(Protocol):
@@ -75,7 +75,7 @@ def reduced_scores(
             "Expected a rule of an image and a text alone. Received: 'matched'"
         )
     if block_floats is None:
-        if _is_small(image, text):
+        if _is_small(image, text, rule):
             scores = head.region_scores(image, text, weights)
             return regions.reduce_regions(scores, rule, temperature)
         block_floats = BLOCK_FLOATS
@@ -159,12 +159,14 @@ def matched_scores(
     return tf.reshape(scores, (tf.shape(scores)[0], -1))
 
 
-def _is_small(image: Tensor, text: Tensor) -> bool:
+def _is_small(image: Tensor, text: Tensor, rule: str) -> bool:
     known = (*image.shape, text.shape[0])
     if None in known:
         return False
     images, number, width, texts = known
-    most = PLAIN_FLOATS_OF_ONE_REGION if number == 1 else PLAIN_FLOATS
+    most = KEPT_FLOATS.get(rule, 0)
+    if number == 1:
+        most = KEPT_FLOATS_OF_ONE_REGION
     return bool(images * number * texts * width <= most)
 
 

@@ -22,6 +22,7 @@ from kerasmi.recipe_section import (
 
 Bound = Literal["mine", "cpc", "nwj", "jensen_shannon", "smile", "cpc_pooled"]
 Negatives = Literal["global", "replica"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Schedule = Literal["constant", "cosine", "linear"]
 Task = Literal["pathology9", "edema_severity", "findings"]
 Encoder = Literal["frozen", "tuned", "image_only"]
@@ -252,6 +253,13 @@ class Pretrain(Section):
 
     epochs: int = field(5, "Passes over the training images.", ge=1)
     batch_size: int = field(64, "Images in a step, over all devices.", ge=2)
+    accumulate: int = field(
+        1,
+        "Parts that the images of a step are encoded in, one after the other:"
+        " the gradient of the whole batch in the memory of a part; a divisor"
+        " of `batch_size`.",
+        ge=1,
+    )
     sentences: int = field(
         1,
         "Sentences drawn from each report in a step, with the local scope.",
@@ -280,6 +288,16 @@ class Pretrain(Section):
     augmentation: Augmentation | None = field(
         Augmentation(), "Random changes of the images; null: none."
     )
+
+    @pydantic.model_validator(mode="after")
+    def _parts_are_equal(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise wrong(
+                "accumulate",
+                "expected a divisor of `batch_size`,"
+                f" {self.batch_size}. Received: {self.accumulate}",
+            )
+        return self
 
 
 _PATHOLOGY, _SEVERITY = "pathology9", "edema_severity"
@@ -404,6 +422,12 @@ class Recipe(Section):
     )
     seed: int = field(
         0, "Seed of weights, batches, augmentation and dropout.", ge=0
+    )
+    precision: Precision = field(
+        "float32",
+        "Arithmetic of the networks: float32, or half precision with weights,"
+        " scores, bounds and probabilities in float32; `mixed_float16` scales"
+        " the loss, on one device.",
     )
     data: Data = field(Data(), "The images, their reports and their labels.")
     image_encoder: ImageEncoder = field(

@@ -101,7 +101,7 @@ def run(
         )
         return made
 
-    with strategy.scope():
+    with strategy.scope(), build.precision(recipe):
         model = _classifier(recipe, this, encoder_mode, encoder, steps)
         trained = model if features is None else model.on_features()
     reporter.start(

@@ -248,6 +248,8 @@ def test_a_key_without_effect_is_refused(error, text, key):
         (LOCAL + "pretrain: null", "pretrain"),
         (PHANTOM + "retrain: {labels: 4001}", "retrain.labels"),
         (PHANTOM + "pretrain: {batch_size: 5000}", "pretrain.batch_size"),
+        (PHANTOM + "pretrain: {accumulate: 3}", "pretrain.accumulate"),
+        (PHANTOM + "precision: float16", "precision"),
         (LOCAL + "data: {source: phantom, image_size: 100}", "data.image_size"),
     ],
 )

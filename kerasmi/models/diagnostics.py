@@ -53,15 +53,17 @@ class Diagnostics:
             loss: scalar.
             pairs: `(B, C)` labels.
             scores: `(B, C)`.
-            weights: `(B, N, C)` of the regions.
+            weights: `(B, N, K)` of the regions of each image for its own
+                texts.
         """
         # the weight depends on the data, so that a step on an exhausted
         # iterator cannot dilute the mean
         self.loss.update_state(loss, ops.shape(pairs)[0])
         for metric in self.of_scores:
             metric.update_state(pairs, scores)
+        matched = ops.ones_like(weights[:, 0], dtype="int32")
         for metric in self.of_weights:
-            metric.update_state(pairs, weights)
+            metric.update_state(matched, weights)
 
 
 def bound_metric(objective: losses.BoundLoss) -> keras.metrics.Metric:

@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasmi import distribute, losses, regions
+from kerasmi import distribute, losses, pair_scores, regions
+from kerasmi.models import accumulation
 from kerasmi.models.diagnostics import Diagnostics
 from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
@@ -76,7 +77,8 @@ class ImageTextModel(keras.Model):
                 f"`negatives`: expected one of {NEGATIVES}. "
                 f"Received: {negatives!r}"
             )
-        super().__init__(name=name, **kwargs)
+        # the parts cast what they are given, each by its own policy
+        super().__init__(name=name, dtype="float32", **kwargs)
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
         self.critic = critic
@@ -142,8 +144,13 @@ class ImageTextModel(keras.Model):
             `(B, B' * K)` float32.
         """
         rule = "max" if self.region == "matched" else self.region
-        return regions.reduce_regions(
-            self.region_scores(image_features, text_features, training),
+        dim = text_features.shape[-1]
+        texts = ops.reshape(text_features, (-1, dim))
+        projections = self.critic.project(image_features, texts, training)
+        return pair_scores.reduced_scores(
+            self.critic,
+            *projections,
+            self.critic.head_weights(),
             rule,
             self._temperature,
         )
@@ -159,44 +166,82 @@ class ImageTextModel(keras.Model):
         texts = ops.reshape(text_features, (-1, dim))
         return self.critic(image_features, texts, training=training)
 
-    def score_pairs(
-        self, inputs: dict[str, Tensor], training: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Pairs and region scores of the whole batch, over all replicas.
+    def _reduced(
+        self, inputs: dict[str, Tensor], training: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What a bound is of, over the batches of all replicas.
+
+        Returns:
+            pairs `(B, B * K)` int32 in {1, 0, -1}, scores `(B, B * K)` float32
+            and the weights `(B, N, K)` of the regions of each image for its
+            own texts; `B` counts the images of all replicas.
+        """
+        features = self.encode(inputs, training)
+        return self._reduced_features(
+            *features, inputs["study_ids"], training=training
+        )
+
+    def _reduced_features(
+        self,
+        image_features: Tensor,
+        text_features: Tensor,
+        study_ids: Tensor,
+        training: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `_reduced`, from the features of this replica's images and texts.
 
         Each replica scores its own texts against the images of all replicas
         (the critic's work is shared), then the columns are gathered, so that
         every replica holds the same matrix and any bound can be read from it.
         With `negatives="replica"` it scores its own images alone, and the
         pairs of two replicas are ignored, with a score of 0.
-
-        Returns:
-            pairs `(B, B * K)` int32 in {1, 0, -1} and scores `(B, N, B * K)`
-            float32, `B` counting the images of all replicas.
         """
-        image_features, text_features = self.encode(inputs, training)
-        if self.negatives == "replica":
-            scores = self.region_scores(image_features, text_features, training)
-            pairs = label_pairs(inputs["study_ids"], text_features.shape[1])
-            pairs = distribute.block_diagonal(pairs, fill=IGNORED)
-            return pairs, distribute.block_diagonal(scores)
-        scores = self.region_scores(
-            distribute.gather(image_features), text_features, training
+        K, dim = text_features.shape[1:]
+        is_shared = self.negatives == "global"
+        if is_shared:
+            image_features = distribute.gather(image_features)
+        images, texts = self.critic.project(
+            image_features, ops.reshape(text_features, (-1, dim)), training
         )
-        study_ids = distribute.gather(inputs["study_ids"])
-        texts_per_image = text_features.shape[1]
-        pairs = label_pairs(study_ids, texts_per_image)
-        return pairs, distribute.gather(scores, axis=2)
+        weights = self.critic.head_weights()
+        by_image = ops.reshape(texts, (-1, K, texts.shape[-1]))
+        own_images = distribute.own(images) if is_shared else images
+        own = self._own_weights(own_images, by_image, weights)
+        chosen = distribute.gather(own) if is_shared else own
+        if self.region == "matched":
+            scores = pair_scores.matched_scores(
+                self.critic, images, by_image, weights, chosen
+            )
+        else:
+            rule = (self.region, self._temperature)
+            scores = pair_scores.reduced_scores(
+                self.critic, images, texts, weights, *rule
+            )
+        if not is_shared:
+            pairs = label_pairs(study_ids, K)
+            pairs = distribute.block_diagonal(pairs, fill=IGNORED)
+            scores = distribute.block_diagonal(scores)
+            return pairs, scores, distribute.gather(own)
+        pairs = label_pairs(distribute.gather(study_ids), K)
+        return pairs, distribute.gather(scores, axis=1), chosen
 
-    def _reduced(
-        self, inputs: dict[str, Tensor], training: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Pairs `(B, C)`, scores `(B, C)` and region weights `(B, N, C)`."""
-        pairs, scores = self.score_pairs(inputs, training)
-        texts_per_image = inputs["token_ids"].shape[1]
-        rule = (self.region, self._temperature, texts_per_image)
-        weights = regions.region_weights(ops.stop_gradient(scores), *rule)
-        return pairs, regions.reduce_regions(scores, *rule), weights
+    def _own_weights(
+        self, images: Tensor, texts: Tensor, weights: list[Tensor]
+    ) -> Tensor:
+        """Weights of the regions for each image's own texts, `(B, N, K)`.
+
+        From the `(b, N, H)` and `(b, K, H)` projections of this replica,
+        without a gradient.
+        """
+        scores = self.critic.row_scores(
+            ops.stop_gradient(images)[:, :, None],
+            ops.stop_gradient(texts)[:, None],
+            [ops.stop_gradient(weight) for weight in weights],
+        )
+        # the region that is `matched` is that of the best own score
+        rule = "max" if self.region == "matched" else self.region
+        own = regions.region_weights(scores, rule, self._temperature)
+        return ops.stop_gradient(own)
 
     @property
     def _temperature(self) -> Tensor:
@@ -211,6 +256,7 @@ class ImageTextModel(keras.Model):
         run_eagerly: bool = False,
         jit_compile: Any = "auto",
         steps_per_execution: int = 1,
+        accumulate: int = 1,
     ) -> None:
         """Sets the optimizer and the bound to maximise.
 
@@ -222,12 +268,32 @@ class ImageTextModel(keras.Model):
             run_eagerly: as in `keras.Model.compile`.
             jit_compile: as in `keras.Model.compile`; one device only.
             steps_per_execution: as in `keras.Model.compile`; one device only.
+            accumulate: parts that a batch is encoded in, one after the other,
+                for the gradient of the whole batch in the memory of a part;
+                see `kerasmi.models.accumulation`. It must divide the size of
+                every batch. Batch normalisation of the encoders uses the
+                statistics of a part. One device only.
 
         Raises:
-            ValueError: an option that Keras breaks under a strategy.
+            ValueError: an option that is not possible under a strategy, or a
+                number of parts below one.
         """
+        if accumulate < 1:
+            raise ValueError(
+                "Expected `accumulate` to be at least 1. "
+                f"Received: accumulate={accumulate}"
+            )
         if distribute.num_replicas() > 1:
-            _refuse_under_strategy(optimizer, jit_compile, steps_per_execution)
+            asked = {
+                "jit_compile=True": jit_compile is True,
+                "steps_per_execution > 1": steps_per_execution > 1,
+                "accumulate > 1": accumulate > 1,
+                "mixed_float16": self._is_float16(),
+            }
+            _refuse_under_strategy(optimizer, asked)
+        elif self._is_float16():
+            optimizer = _with_loss_scale(optimizer)
+        self.accumulate = accumulate
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
@@ -251,24 +317,82 @@ class ImageTextModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One step on the bound over the batches of all replicas."""
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        replicas = distribute.num_replicas()
-        with tf.GradientTape() as tape:
-            pairs, scores, weights = self._reduced(inputs, training=True)
-            with tf.control_dependencies(distribute.check_negatives(pairs)):
-                loss = self.objective(pairs, tf.identity(scores))
-            # Every replica computes the whole loss, and the optimizer sums
-            # the gradients of all.
-            share = self.optimizer.scale_loss(loss / replicas)
         variables = self.trainable_variables
-        gradients = tape.gradient(share, variables)
+        if self.accumulate > 1:
+            loss, reduced, gradients = self._differentiated_in_parts(inputs)
+        else:
+            with tf.GradientTape() as tape:
+                reduced = self._reduced(inputs, training=True)
+                loss, share = self._loss(*reduced[:2])
+            gradients = tape.gradient(share, variables)
+        pairs, scores, weights = reduced
+        norm = self._gradient_norm(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.objective.update(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights)
+        self.gradient_norm.update_state(norm, ops.shape(pairs)[0])
+        return _logs(self.metrics)
+
+    def _loss(self, pairs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of the whole batch, and what is differentiated of it."""
+        with tf.control_dependencies(distribute.check_negatives(pairs)):
+            loss = self.objective(pairs, tf.identity(scores))
+        # Every replica computes the whole loss, and the optimizer sums the
+        # gradients of all.
+        share = loss / distribute.num_replicas()
+        return loss, self.optimizer.scale_loss(share)
+
+    def _differentiated_in_parts(
+        self, inputs: dict[str, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+        """The loss, what `_reduced` gives, and gradients; see `compile`."""
+        ids = inputs["study_ids"]
+        inputs = {name: x for name, x in inputs.items() if name != "study_ids"}
+        encoders = self.image_encoder, self.text_encoder
+        features = accumulation.features_in_parts(
+            lambda part: self.encode(part, training=True),
+            inputs,
+            self.accumulate,
+            [
+                tuple(self.image_encoder.output_shape[1:]),
+                (inputs["token_ids"].shape[1], self.text_encoder.dim),
+            ],
+            [v for part in encoders for v in part.non_trainable_variables],
+        )
+        own = self.critic.trainable_variables
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            reduced = self._reduced_features(*features, ids, training=True)
+            loss, share = self._loss(*reduced[:2])
+        *upstream, of_critic = tape.gradient(share, [*features, own])
+        encoded = [v for part in encoders for v in part.trainable_variables]
+        of_encoders = accumulation.gradients_in_parts(
+            lambda part: self.encode(part, training=True),
+            inputs,
+            self.accumulate,
+            upstream,
+            encoded,
+        )
+        gradients = [*of_critic, *of_encoders]
+        by_variable = {
+            id(variable): gradient
+            for variable, gradient in zip(
+                [*own, *encoded], gradients, strict=True
+            )
+        }
+        ordered = [by_variable[id(v)] for v in self.trainable_variables]
+        return loss, reduced, ordered
+
+    def _gradient_norm(self, gradients: list[Tensor]) -> Tensor:
+        """The norm of the whole gradient, without the scale of the loss."""
         # adds up the rows of an embedding that a batch meets more than once
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         norm = tf.linalg.global_norm(distribute.reduce_sum(dense))
-        self.gradient_norm.update_state(norm, ops.shape(pairs)[0])
-        return _logs(self.metrics)
+        return norm / self.optimizer.scale_loss(tf.ones(()))
+
+    def _is_float16(self) -> bool:
+        layers = self._flatten_layers()
+        return any(layer.compute_dtype == "float16" for layer in layers)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """The bound on a held-out batch."""
@@ -318,6 +442,7 @@ class ImageTextModel(keras.Model):
         return {
             "optimizer": serialize(self.optimizer),
             "loss": serialize(self.objective),
+            "accumulate": self.accumulate,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -329,23 +454,24 @@ def _logs(metrics: list[keras.metrics.Metric]) -> dict[str, Tensor]:
     return distribute.rank_one({m.name: m.result() for m in metrics})
 
 
-def _refuse_under_strategy(
-    optimizer: Any, jit_compile: Any, steps_per_execution: int
-) -> None:
-    broken = {
-        "jit_compile=True": jit_compile is True,
-        "steps_per_execution > 1": steps_per_execution > 1,
-        "gradient_accumulation_steps": getattr(
-            optimizer, "gradient_accumulation_steps", None
-        ),
-        "ema_overwrite_frequency": getattr(
-            optimizer, "ema_overwrite_frequency", None
-        ),
+def _with_loss_scale(optimizer: Any) -> keras.optimizers.Optimizer:
+    """One scale for all of a step, or small gradients would be zero."""
+    optimizer = keras.optimizers.get(optimizer)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
+
+
+def _refuse_under_strategy(optimizer: Any, asked: dict[str, bool]) -> None:
+    broken = (
+        "gradient_accumulation_steps",
+        "ema_overwrite_frequency",
         # Keras would clip each replica's share of the gradient, before the sum
-        "clipnorm": getattr(optimizer, "clipnorm", None),
-        "global_clipnorm": getattr(optimizer, "global_clipnorm", None),
-    }
-    named = [name for name, asked in broken.items() if asked]
+        "clipnorm",
+        "global_clipnorm",
+    )
+    named = [name for name, is_asked in asked.items() if is_asked]
+    named += [name for name in broken if getattr(optimizer, name, None)]
     if named:
         raise ValueError(
             f"{', '.join(named)}: not possible on several devices, where "

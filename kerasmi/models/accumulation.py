@@ -1,0 +1,127 @@
+"""The gradient of a large batch in the memory of a part of it.
+
+A bound is of all pairs of a batch, so gradients of parts do not add up to that
+of the whole. Features do not need a gradient to be scored: they are made part
+by part and kept, the gradient of the bound on all of them is taken, and then
+each part is encoded again to carry its share of it into the encoder's weights
+(Gao et al., 2021, "Scaling deep contrastive learning batch size").
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from kerasmi.types import Tensor
+
+Inputs = dict[str, Tensor]
+Encode = Callable[[Inputs], Sequence[Tensor]]
+
+
+def features_in_parts(
+    encode: Encode,
+    inputs: Inputs,
+    parts: int,
+    shapes: Sequence[tuple[int, ...]],
+    state: Sequence[Any],
+) -> list[Tensor]:
+    """Features of a batch, encoded part by part without a gradient.
+
+    Args:
+        encode: from the inputs of a part to float32 features.
+        inputs: of the whole batch, of `B` images.
+        parts: number of parts, a divisor of `B`.
+        shapes: of each of the features, without the first axis.
+        state: variables that encoding moves (statistics of batches, seeds of
+            dropout). They are put back, so that encoding again draws the same
+            dropout and moves each statistic once.
+
+    Returns:
+        Features of the whole batch, `(B, *shape)` each.
+    """
+    split = _split(inputs, parts)
+    before = [tf.identity(variable) for variable in state]
+
+    def body(k: Tensor, *arrays: Any) -> tuple[Any, ...]:
+        features = encode(_part(split, k))
+        pairs = zip(arrays, features, strict=True)
+        return k + 1, *(array.write(k, each) for array, each in pairs)
+
+    arrays = [
+        tf.TensorArray(tf.float32, parts, element_shape=(None, *shape))
+        for shape in shapes
+    ]
+    _, *arrays = _loop(parts, body, arrays)
+    for variable, value in zip(state, before, strict=True):
+        variable.assign(value)
+    return [array.concat() for array in arrays]
+
+
+def gradients_in_parts(
+    encode: Encode,
+    inputs: Inputs,
+    parts: int,
+    upstream: Sequence[Tensor],
+    variables: Sequence[Any],
+) -> list[Tensor]:
+    """Gradients of the encoders' weights from those of their features.
+
+    Args:
+        encode: as in `features_in_parts`.
+        inputs: of the whole batch.
+        parts: number of parts.
+        upstream: gradient of each of the features, of its shape.
+        variables: trainable weights of the encoders.
+
+    Returns:
+        A dense gradient for each of the variables.
+    """
+    split = _split(inputs, parts)
+    shares = [_rows_in_parts(each, parts) for each in upstream]
+
+    def body(k: Tensor, *sums: Tensor) -> tuple[Tensor, ...]:
+        with tf.GradientTape() as tape:
+            features = encode(_part(split, k))
+        gradients = tape.gradient(
+            features,
+            variables,
+            output_gradients=[share[k] for share in shares],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        # adds up the rows of an embedding
+        dense = map(tf.convert_to_tensor, gradients)
+        return k + 1, *(a + b for a, b in zip(sums, dense, strict=True))
+
+    zeros = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+    _, *sums = _loop(parts, body, zeros)
+    return sums
+
+
+def _loop(
+    turns: int, body: Callable[..., Any], state: list[Any]
+) -> tuple[Any, ...]:
+    result: tuple[Any, ...] = tf.while_loop(
+        lambda k, *_: k < turns,
+        body,
+        [tf.constant(0), *state],
+        parallel_iterations=1,  # or the parts would be in memory together
+    )
+    return result
+
+
+def _split(inputs: Inputs, parts: int) -> Inputs:
+    return {name: _rows_in_parts(x, parts) for name, x in inputs.items()}
+
+
+def _rows_in_parts(x: Tensor, parts: int) -> Tensor:
+    x = tf.convert_to_tensor(x)
+    size = x.shape[0] // parts if x.shape[0] else tf.shape(x)[0] // parts
+    inner = [
+        tf.shape(x)[axis] if known is None else known
+        for axis, known in enumerate(x.shape)
+    ][1:]
+    return tf.reshape(x, (parts, size, *inner))
+
+
+def _part(split: Inputs, k: Tensor) -> Inputs:
+    return {name: x[k] for name, x in split.items()}

@@ -1,0 +1,115 @@
+"""A batch in parts takes the step of the whole batch."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import batch, model
+
+from kerasmi import optimizers
+
+PARTS = 4
+
+
+def _without_batch_statistics(made):
+    for layer in made.image_encoder._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return made
+
+
+def _stepped(inputs, accumulate, loss, region, steps=2):
+    made = _without_batch_statistics(model(region=region))
+    made.compile(keras.optimizers.SGD(0.1), loss=loss, accumulate=accumulate)
+    data = tf.data.Dataset.from_tensors(inputs).repeat(steps)
+    history = made.fit(data, epochs=1, verbose=0, shuffle=False).history
+    return made, history
+
+
+@pytest.mark.parametrize(
+    ("loss", "region"), [("mine", "max"), ("cpc", "logsumexp")]
+)
+def test_parts_take_the_steps_of_the_whole_batch(loss, region):
+    # images 0 and 5 are of one study and in different parts
+    studies = [0, 1, 2, 3, 4, 0, 5, 6]
+    inputs = batch(8, texts=2, studies=studies)
+    whole, logs = _stepped(inputs, 1, loss, region)
+    start = model(region=region).get_weights()
+    parts, logs_of_parts = _stepped(inputs, PARTS, loss, region)
+    moved = [
+        np.abs(a - b).max()
+        for a, b in zip(start, whole.get_weights(), strict=True)
+    ]
+    assert max(moved) > 1e-3
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    for name, values in logs.items():
+        np.testing.assert_allclose(
+            values, logs_of_parts[name], rtol=1e-5, atol=1e-6, err_msg=name
+        )
+    if loss == "mine":
+        np.testing.assert_allclose(
+            whole.objective.log_average, parts.objective.log_average, rtol=1e-6
+        )
+
+
+def test_dropout_and_statistics_of_a_part_are_those_of_both_passes():
+    # Against one tape over the parts, each encoded once with gradient.
+    inputs = batch(8, texts=2)
+    weights, gradients = [], []
+    for in_parts in (False, True):
+        made = model(dropout=0.3)
+        made.compile(keras.optimizers.SGD(0.0), loss="cpc", accumulate=PARTS)
+        if in_parts:
+            _, _, gradient = made._differentiated_in_parts(_tensors(inputs))
+        else:
+            gradient = _on_one_tape(made, inputs)
+        gradients.append(gradient)
+        weights.append(made.get_weights())
+    for a, b in zip(*gradients, strict=True):
+        scale = np.abs(tf.convert_to_tensor(a)).max()
+        np.testing.assert_allclose(
+            tf.convert_to_tensor(a), b, rtol=1e-5, atol=1e-5 * scale + 1e-9
+        )
+    # moving statistics have moved once for each part
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def _tensors(inputs):
+    return {name: tf.constant(x) for name, x in inputs.items()}
+
+
+def _on_one_tape(made, inputs):
+    each = len(inputs["images"]) // PARTS
+    with tf.GradientTape() as tape:
+        features = [
+            made.encode(
+                {
+                    name: tf.constant(x[start : start + each])
+                    for name, x in inputs.items()
+                },
+                training=True,
+            )
+            for start in range(0, PARTS * each, each)
+        ]
+        images, texts = (tf.concat(x, 0) for x in zip(*features, strict=True))
+        pairs, scores, _ = made._reduced_features(
+            images, texts, inputs["study_ids"], training=True
+        )
+        loss = made.objective(pairs, scores)
+    return tape.gradient(loss, made.trainable_variables)
+
+
+def test_a_saved_model_still_accumulates(tmp_path):
+    made = model()
+    made.compile(optimizers.paper(made), accumulate=2)
+    made.train_on_batch(batch(4))
+    made.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.accumulate == 2
+
+
+def test_fewer_than_one_part_is_refused():
+    with pytest.raises(ValueError, match="accumulate=0"):
+        model().compile("sgd", accumulate=0)

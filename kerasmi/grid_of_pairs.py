@@ -64,8 +64,8 @@ class Grid:
             pairs = zip(arrays, results, strict=True)
             return k + 1, *(array.write(k, each) for array, each in pairs)
 
-        _, *arrays = _loop(self.down * self.across, body, arrays)
-        return [self._joined(array.stack()) for array in arrays]
+        _, *written = _loop(self.down * self.across, body, arrays)
+        return [self._joined(array.stack()) for array in written]
 
     def gradients(
         self,
@@ -88,12 +88,14 @@ class Grid:
         blocks = [self._split(each) for each in of_pairs]
 
         def row(i: Tensor, rows: Any, texts: Tensor, *sums: Tensor) -> Any:
-            def block(j: Tensor, image: Tensor, parts: Any, *sums: Any) -> Any:
+            def block(
+                j: Tensor, image: Tensor, parts: Any, *totals: Any
+            ) -> Any:
                 own = [each[i, j] for each in blocks]
                 of_image, of_text, *of_weights = function(
                     self.image[i], self.text[j], *own
                 )
-                added = zip(sums, of_weights, strict=True)
+                added = zip(totals, of_weights, strict=True)
                 return (
                     j + 1,
                     image + of_image,
@@ -101,7 +103,7 @@ class Grid:
                     *(a + b for a, b in added),
                 )
 
-            _, image, parts, *sums = _loop(
+            _, image, parts, *added = _loop(
                 self.across,
                 block,
                 [
@@ -110,9 +112,9 @@ class Grid:
                     *sums,
                 ],
             )
-            return i + 1, rows.write(i, image), texts + parts.stack(), *sums
+            return i + 1, rows.write(i, image), texts + parts.stack(), *added
 
-        _, rows, texts, *sums = _loop(
+        _, rows, texts, *of_weights = _loop(
             self.down,
             row,
             [
@@ -124,7 +126,7 @@ class Grid:
         return [
             _joined(rows.stack(), self.images),
             _joined(texts, self.texts),
-            *sums,
+            *of_weights,
         ]
 
     def _blocks_of_images(self, x: Tensor) -> Tensor:

@@ -118,7 +118,10 @@ def test_words_of_yaml_1_1_are_words(error):
             "objective: {bounds: mine}",
             "objective.bounds: unknown key. Did you mean `bound`?",
         ),
-        ("zzz: 1", "zzz: unknown key. Known here: name, seed, data,"),
+        (
+            "zzz: 1",
+            "zzz: unknown key. Known here: name, seed, precision, data,",
+        ),
         (
             LOCAL + "pretrain: {epochs: true}",
             "pretrain.epochs: expected a whole number. Received: True",

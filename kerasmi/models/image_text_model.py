@@ -146,10 +146,11 @@ class ImageTextModel(keras.Model):
         rule = "max" if self.region == "matched" else self.region
         dim = text_features.shape[-1]
         texts = ops.reshape(text_features, (-1, dim))
-        projections = self.critic.project(image_features, texts, training)
+        images, texts = self.critic.project(image_features, texts, training)
         return pair_scores.reduced_scores(
             self.critic,
-            *projections,
+            images,
+            texts,
             self.critic.head_weights(),
             rule,
             self._temperature,
@@ -176,9 +177,9 @@ class ImageTextModel(keras.Model):
             and the weights `(B, N, K)` of the regions of each image for its
             own texts; `B` counts the images of all replicas.
         """
-        features = self.encode(inputs, training)
+        images, texts = self.encode(inputs, training)
         return self._reduced_features(
-            *features, inputs["study_ids"], training=training
+            images, texts, inputs["study_ids"], training
         )
 
     def _reduced_features(
@@ -362,7 +363,8 @@ class ImageTextModel(keras.Model):
         own = self.critic.trainable_variables
         with tf.GradientTape() as tape:
             tape.watch(features)
-            reduced = self._reduced_features(*features, ids, training=True)
+            images, texts = features
+            reduced = self._reduced_features(images, texts, ids, training=True)
             loss, share = self._loss(*reduced[:2])
         *upstream, of_critic = tape.gradient(share, [*features, own])
         encoded = [v for part in encoders for v in part.trainable_variables]

@@ -1,0 +1,292 @@
+"""Pairs and critic alone, forward and backward: time and memory over batches.
+
+    python -m benchmarks critic
+    python -m benchmarks critic --scopes local --batches 64 256 --rounds 5
+    python -m benchmarks critic --batches 1024 --rounds 0
+    python -m benchmarks critic --threads 2 --device gpu
+
+Features are given: 16 regions of 512 and sentences of 768 (local), one region
+of 768 and reports of 768 (global). The critic is the paper's (1024, 512), the
+bound Eq. 4, the region rule Eq. 5's maximum.
+
+    plain      every pair stands in one array, by concatenation
+    kept       the first layer is split; the hidden layers of all pairs are kept
+    kerasmi    what a training step does
+    published  global: pairs built one by one in a loop that copies the matrix
+               of negatives for each, in PyTorch, with one sum over negatives
+
+Sides are processes asked in turn; seconds of the processor on a CPU, of the
+clock on a GPU: the median over rounds, smallest and largest in brackets. With
+`--rounds 0` it is the first call, without tracing. MB are the most that a step
+held beside what was loaded, traced and given before it.
+"""
+
+import argparse
+import contextlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import sides
+
+HIDDEN = (1024, 512)
+REGIONS = {"local": 16, "global": 1}
+IMAGE = {"local": 512, "global": 768}
+TEXT = 768
+SIDES = ("plain", "kept", "kerasmi", "published")
+# larger batches are left out: they would take minutes or all memory
+LARGEST = {
+    "local": {"plain": 64, "kept": 128},
+    "global": {"plain": 256, "kept": 256, "published": 64},
+}
+BARS = {("local", "plain"): 6.5, ("global", "published"): 40.0}
+MEMORY_BAR = 20.0  # plain / kerasmi, local
+BARS_AT = 64
+
+
+# === Workers ===
+
+
+def work(name: str, scope: str, batch: int, device: str) -> None:
+    """Serves one side; see `sides.serve`."""
+    make = published if name == "published" else in_tensorflow
+    step = make(name, scope, batch, device)
+    base = forget_peak()
+    sides.serve(lambda: {**(step() or {}), "base_mib": base})
+
+
+def forget_peak() -> float:
+    """Resets the peak that `sides.peak_mib` reads, and returns it, MiB."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return sides.peak_mib()
+
+
+def features(scope: str, batch: int) -> tuple[Any, Any]:
+    """`(B, N, D_image)` and `(B, D_text)` float32."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shape = (batch, REGIONS[scope], IMAGE[scope])
+    return (
+        rng.standard_normal(shape, np.float32),
+        rng.standard_normal((batch, TEXT), np.float32),
+    )
+
+
+def in_tensorflow(
+    name: str, scope: str, batch: int, device: str
+) -> Callable[[], Any]:
+    """A traced step of one of the sides in TensorFlow, as a function."""
+    import tensorflow as tf
+
+    from kerasmi import losses
+    from kerasmi.critics import ConcatCritic
+    from kerasmi.pairs import label_pairs
+
+    place = "/GPU:0" if device == "gpu" else "/CPU:0"
+    with tf.device(place):
+        image, text = map(tf.constant, features(scope, batch))
+        critic = ConcatCritic(HIDDEN)
+        critic.build(image.shape, text.shape)
+        loss = losses.CPC()
+        scores_of = {"plain": plain, "kept": kept, "kerasmi": ours}[name]
+
+        @tf.function
+        def step(image: Any, text: Any) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch([image, text])
+                scores = scores_of(critic, image, text)
+                value = loss(label_pairs(tf.range(batch)), scores)
+            weights = [v.value for v in critic.trainable_variables]
+            return value, tape.gradient(value, [image, text, *weights])
+
+        step.get_concrete_function(image, text)
+
+    def synchronised() -> dict[str, float]:
+        return {"loss": float(step(image, text)[0])}
+
+    return synchronised
+
+
+def plain(critic: Any, image: Any, text: Any) -> Any:
+    """Scores `(B, B)`: the critic on the concatenation of every pair."""
+    import tensorflow as tf
+
+    B, N, _ = image.shape
+    C = text.shape[0]
+    x = tf.concat(
+        [
+            tf.broadcast_to(image[:, :, None], (B, N, C, image.shape[-1])),
+            tf.broadcast_to(text, (B, N, C, text.shape[-1])),
+        ],
+        axis=-1,
+    )
+    x = tf.reshape(x, (B * N * C, -1))
+    kernels = [critic.image_projection.kernel, critic.text_projection.kernel]
+    kernel = tf.concat([k.value for k in kernels], axis=0)
+    x = tf.nn.relu(x @ kernel + critic.image_projection.bias)
+    for layer in critic.hidden:
+        x = tf.nn.relu(x @ layer.kernel.value + layer.bias)
+    x = x @ critic.score.kernel.value + critic.score.bias
+    return tf.reduce_max(tf.reshape(x, (B, N, C)), axis=1)
+
+
+def kept(critic: Any, image: Any, text: Any) -> Any:
+    """Scores `(B, B)`, differentiated through all regions."""
+    import tensorflow as tf
+
+    return tf.reduce_max(critic(image, text, training=True), axis=1)
+
+
+def ours(critic: Any, image: Any, text: Any) -> Any:
+    """Scores `(B, B)` as `ImageTextModel` makes them."""
+    from kerasmi import pair_scores
+
+    projections = critic.project(image, text, training=True)
+    weights = critic.head_weights()
+    return pair_scores.reduced_scores(critic, *projections, weights, "max")
+
+
+def published(
+    name: str, scope: str, batch: int, device: str
+) -> Callable[[], Any]:
+    """The loops of `reference_step`, on given features."""
+    import torch
+    from torch import nn
+
+    from benchmarks import reference_step
+
+    torch.manual_seed(0)
+    torch.set_num_threads(torch.get_num_threads())
+    place = "cuda" if device == "gpu" else "cpu"
+    image, text = (
+        torch.tensor(x, device=place) for x in features(scope, batch)
+    )
+    image = image[:, 0].requires_grad_()
+    text = text.requires_grad_()
+    widths = (image.shape[1] + TEXT, *HIDDEN)
+    dense = [
+        part
+        for one, two in itertools.pairwise(widths)
+        for part in (nn.Linear(one, two), nn.ReLU())
+    ]
+    critic = nn.Sequential(*dense, nn.Linear(HIDDEN[-1], 1)).to(place)
+
+    def step() -> dict[str, float]:
+        pairs = reference_step.build_pairs(image, text, list(range(batch)))
+        loss = reference_step.bound_loss(*map(critic, pairs))
+        loss.backward()
+        return {"loss": float(loss.detach())}
+
+    return step
+
+
+# === Tables ===
+
+
+def measured(
+    scope: str, batch: int, options: argparse.Namespace
+) -> dict[str, str]:
+    """A row: every side of one batch that is not too large for it."""
+    names = [n for n in SIDES if batch <= _largest(scope, n, options.largest)]
+    if options.only:
+        names = [name for name in names if name in options.only]
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for name in names:
+            words = ["benchmarks.critic", "--side", name, "--scopes", scope]
+            words += ["--batches", str(batch), "--device", options.device]
+            side = stack.enter_context(sides.Side(words, options.threads))
+            side.wait()  # or the first calls would be in each other's way
+            running[name] = side
+        sides.interleave(running.values(), options.rounds)
+        return row(scope, batch, running, options.device)
+
+
+def _largest(scope: str, name: str, asked: int | None) -> float:
+    if scope == "local" and name == "published":
+        return 0  # the released code has no local objective
+    if name == "kerasmi":
+        return float("inf")
+    return asked or LARGEST[scope][name]
+
+
+def row(
+    scope: str, batch: int, running: dict[str, sides.Side], device: str
+) -> dict[str, str]:
+    """Seconds, MB and ratios of what was measured."""
+    clock = "wall" if device == "gpu" else "cpu"
+    seconds = {
+        name: side.values(clock) or [side.first[clock]]
+        for name, side in running.items()
+    }
+    # of every call: the largest says what has to be there
+    memory = {
+        name: max(each["peak_mib"] for each in [side.first, *side.rounds])
+        - side.first["base_mib"]
+        for name, side in running.items()
+    }
+    cells = {"scope": scope, "batch": str(batch)}
+    for name in SIDES:
+        if name in running:
+            cells[f"{name}, s"] = sides.spread(seconds[name], 3)
+    for name in ("plain", "published"):
+        if name in running and "kerasmi" in running:
+            value = sides.ratio(seconds[name], seconds["kerasmi"])
+            bar = BARS.get((scope, name)) if batch == BARS_AT else None
+            met = f" ({sides.verdict(value, bar)})" if bar else ""
+            cells[f"{name} / kerasmi"] = f"{value:.1f}{met}"
+    for name in ("plain", "kept", "kerasmi"):
+        if name in running:
+            cells[f"{name}, MB"] = f"{memory[name] * 2**20 / 1e6:.0f}"
+    if {"plain", "kerasmi"} <= set(running):
+        value = memory["plain"] / memory["kerasmi"]
+        is_barred = batch == BARS_AT and scope == "local"
+        met = f" ({sides.verdict(value, MEMORY_BAR)})" if is_barred else ""
+        cells["MB, plain / kerasmi"] = f"{value:.1f}{met}"
+    return cells
+
+
+def parsed(words: list[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--scopes", nargs="+", choices=REGIONS, default=list(REGIONS)
+    )
+    batches = [8, 16, 32, 64, 128, 256]
+    parser.add_argument("--batches", nargs="+", type=int, default=batches)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--only", nargs="+", choices=SIDES)
+    parser.add_argument(
+        "--largest", type=int, help="batch of all sides but kerasmi's"
+    )
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    options = parsed()
+    if options.side:
+        (scope,), (batch,) = options.scopes, options.batches
+        work(options.side, scope, batch, options.device)
+        return
+    rows = [
+        measured(scope, batch, options)
+        for scope in options.scopes
+        for batch in options.batches
+    ]
+    columns = dict.fromkeys(key for each in rows for key in each)
+    print(sides.markdown([{**dict.fromkeys(columns, "-"), **r} for r in rows]))
+    print(f"\n{options.threads} thread(s); {sides.machine()}")
+
+
+if __name__ == "__main__":
+    main()

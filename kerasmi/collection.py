@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kerasmi import recipe_yaml
+from kerasmi.environment import differences
 from kerasmi.errors import RunError
 from kerasmi.evaluation import variants
 from kerasmi.evaluation.predictions import COLUMNS
@@ -133,6 +134,21 @@ def environment(run: Run) -> dict[str, Any]:
         return {key: value for start in starts for key, value in start.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         raise RunError(f"{path}: missing or damaged; {_AGAIN}") from None
+
+
+def unlike(runs: Sequence[Run]) -> list[str]:
+    """A line on each run that was made elsewhere than the first, or otherwise.
+
+    Such runs may differ in more than what their recipes say.
+    """
+    first = environment(runs[0])
+    lines = []
+    for run in runs[1:]:
+        found = differences(first, environment(run))
+        if found:
+            facts = "; ".join(f"{n}: {b}, not {a}" for n, a, b in found)
+            lines.append(f"{run.path}: not made like {runs[0].path}: {facts}")
+    return lines
 
 
 def fingerprint(run: Run) -> str:

@@ -75,34 +75,32 @@ def describe() -> dict[str, Any]:
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
     """What of two starts may make their results differ.
 
     Args:
-        before: an entry of `environment.json`.
-        now: another one. A fact that either lacks is passed over.
+        one: an entry of `environment.json`.
+        other: another one. A fact that either lacks is passed over.
 
     Returns:
-        One text for each, such as `"processors: 2 before and 4 now"`.
+        The name of each fact, such as `"processors"`, and its two values.
     """
-    found = []
-    for name in _DECISIVE:
-        if name in before and name in now:
-            found += _different(name, before[name], now[name])
-    return found
-
-
-def _different(name: str, before: Any, now: Any) -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        parts = sorted({*before, *now})
-        pairs = [(part, before.get(part), now.get(part)) for part in parts]
-    else:
-        pairs = [(name, before, now)]
     return [
-        f"{part}: {_shown(old)} before and {_shown(new)} now"
-        for part, old, new in pairs
-        if old != new
+        found
+        for name in _DECISIVE
+        if name in one and name in other
+        for found in _different(name, one[name], other[name])
     ]
+
+
+def _different(name: str, one: Any, other: Any) -> list[tuple[str, str, str]]:
+    parts = [(name, one, other)]
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = sorted({*one, *other})
+        parts = [(part, one.get(part), other.get(part)) for part in names]
+    return [(n, _shown(a), _shown(b)) for n, a, b in parts if a != b]
 
 
 def _shown(value: Any) -> str:

@@ -147,7 +147,8 @@ def _compare_starts(run: Run, reporter: Reporter) -> None:
     """Tells what differs from the last start that came to its data."""
     *earlier, now = run.starts()
     before = [start for start in earlier if "data_fingerprint" in start]
-    found = environment.differences(before[-1], now) if before else []
+    different = environment.differences(before[-1], now) if before else []
+    found = [f"{name}: {a} before and {b} now" for name, a, b in different]
     if found:
         reporter.warning(
             "this start is not like the one before, so the results may differ"

@@ -37,10 +37,10 @@ def test_every_difference_is_named():
         "deterministic": False,
     }
     assert environment.differences(NOW, other) == [
-        "keras: 3.15.1 before and none now",
-        "tensorflow: 2.16.2 before and 2.17.0 now",
-        "processors: 2 before and 4 now",
-        "deterministic: True before and False now",
+        ("keras", "3.15.1", "none"),
+        ("tensorflow", "2.16.2", "2.17.0"),
+        ("processors", "2", "4"),
+        ("deterministic", "True", "False"),
     ]
 
 

@@ -94,6 +94,8 @@ def table(
     for path in unfinished:
         click.echo(f"{path}: not finished, left out", err=True)
     collection.check(found)
+    for line in collection.unlike(found):
+        click.echo(line, err=True)
     made = _tables(found, number, with_paper, show_comparisons, resamples)
     text = _text(made, form)
     if output is None:

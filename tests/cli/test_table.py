@@ -331,6 +331,18 @@ def test_an_unfinished_run_is_refused_or_left_out(kerasmi, grid):
     assert f"{late}: not finished, left out\n" in result.stderr
 
 
+def test_a_run_of_another_environment_is_told(kerasmi, grid):
+    runs = sorted(path.parent for path in grid.rglob("environment.json"))
+    for run, processors in zip(runs, (2, 2, 4, 2, 2, 2), strict=True):
+        path = run / "environment.json"
+        (start,) = json.loads(path.read_text())
+        path.write_text(json.dumps([{**start, "processors": processors}]))
+    result = kerasmi(grid)
+    assert result.exit_code == 0
+    (line,) = [x for x in result.stderr.splitlines() if "not made like" in x]
+    assert line == (f"{runs[2]}: not made like {runs[0]}: processors: 4, not 2")
+
+
 def test_predictions_of_other_images_are_refused(kerasmi, grid):
     path = grid / "local_mine" / "seed1" / "predictions.csv"
     frame = pd.read_csv(path)

@@ -45,6 +45,7 @@ def test_the_commands_are_the_promised_ones():
         "cat",
         "validate",
         "run",
+        "selftest",
         "report",
         "table",
         "evaluate",

@@ -124,8 +124,20 @@ class TensorBoard(keras.callbacks.TensorBoard):
             writer.flush()
 
 
+PICTURES = 8
+
+
+def pictured(epochs: int) -> set[int]:
+    """The epochs, counted from 0, of so many that a picture is drawn of."""
+    number = min(epochs, PICTURES)
+    return {epochs * k // number - 1 for k in range(1, number + 1)}
+
+
 class Pictures(keras.callbacks.Callback):
-    """Writes a picture to TensorBoard at the end of each epoch.
+    """Writes a picture to TensorBoard at the end of some epochs, and the last.
+
+    Of at most `PICTURES` epochs, evenly spaced: laying one out takes as long
+    as a hundred steps of a small model.
 
     Args:
         folder: TensorBoard folder of the pictures.
@@ -147,6 +159,8 @@ class Pictures(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Draws and writes."""
+        if epoch not in pictured(self.params["epochs"]):
+            return
         with self._writer.as_default():
             tf.summary.image(self.name, self.draw()[None], step=epoch)
 

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import small_models
 import tensorflow as tf
 
@@ -40,3 +41,12 @@ def test_an_annealed_model_scores_by_its_last_temperature_once_loaded(tmp_path):
     made.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(np.array(loaded(inputs)), scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 8, 9, 16, 50])
+def test_pictures_are_of_every_epoch_or_of_eight_with_the_last(epochs):
+    drawn = callbacks.pictured(epochs)
+    assert len(drawn) == min(epochs, 8)
+    assert max(drawn) == epochs - 1
+    assert min(drawn) >= 0
+    assert np.ptp(np.diff(sorted(drawn))) <= 1 if epochs > 1 else drawn == {0}

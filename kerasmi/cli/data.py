@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kerasmi.cli import data_import, data_inspect
+from kerasmi.cli import data_import, data_inspect, data_serve
 from kerasmi.cli.base import Nouns, Verb
 from kerasmi.cli.quiet import quiet
 from kerasmi.data.schema import SPLITS
@@ -24,6 +24,7 @@ PHANTOM = "phantom"
         "import": data_import.import_,
         "inspect": data_inspect.inspect,
         "splits": data_inspect.splits,
+        "serve": data_serve.serve,
     },
     examples="""
         kerasmi data import table own.csv OUT

@@ -41,6 +41,8 @@ class Dataset:
         images_sha256: Hash of `images.csv`.
         made_by: kerasmi's version and the options of the maker.
         fingerprint: Changes with any byte of any record.
+        services: `HOST:PORT` of servers that prepare its batches (see
+            `kerasmi.data.service`); none: this process does.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Dataset:
     images_sha256: str
     made_by: dict[str, Any]
     fingerprint: str
+    services: tuple[str, ...] = ()
 
     @classmethod
     def open(

@@ -20,6 +20,8 @@ Content = dict[str, Any]
 def fits(dataset: Dataset, split: str, rows: np.ndarray, side: int) -> bool:
     """Whether the squares of the rows wanted, and their records, are kept.
 
+    Not where servers prepare the batches: they have the work and the memory.
+
     Args:
         dataset: The data set.
         split: One of its splits.
@@ -27,7 +29,8 @@ def fits(dataset: Dataset, split: str, rows: np.ndarray, side: int) -> bool:
         side: Of the squares, in pixels.
     """
     small = 4 * len(rows) * side**2 <= KEPT_BYTES
-    return small and stream.is_small(dataset, split, rows)
+    here = not dataset.services
+    return here and small and stream.is_small(dataset, split, rows)
 
 
 def gather(serialized: Tensor, read: Callable[[Tensor], Content]) -> Content:

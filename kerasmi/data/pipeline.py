@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi.data import augment, kept, stream, texts, wire
+from kerasmi.data import augment, kept, service, stream, texts, wire
 from kerasmi.data.augment import Augmentation
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.kept import Content
@@ -366,10 +366,15 @@ def _streamed(
     make: Callable[[Tensor, Tensor, Content], object],
 ) -> tf.data.Dataset:
     """Batches whose records are read when they are wanted."""
-    return stream.mapped(
-        stream.batches(dataset, split, numbers, order),
-        lambda seed, row, serialized: make(seed, row, read(serialized)),
-    )
+
+    def work(batches: tf.data.Dataset) -> tf.data.Dataset:
+        return stream.mapped(
+            batches,
+            lambda seed, row, serialized: make(seed, row, read(serialized)),
+        )
+
+    batches = stream.batches(dataset, split, numbers, order)
+    return service.spread(batches, work, dataset.services)
 
 
 def _kept(

@@ -1,0 +1,38 @@
+"""`kerasmi data serve`: prepares batches for those who train elsewhere."""
+
+import click
+
+from kerasmi.cli.base import Verb
+from kerasmi.cli.starting import library
+
+
+@click.command(
+    cls=Verb,
+    examples="""
+        kerasmi data serve --port 5050
+        kerasmi data serve --host node7 --port 5050
+    """,
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Name or address of this machine, as those who train reach it.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5050,
+    show_default=True,
+    help="Where to listen; 0: any port that is free.",
+)
+def serve(host: str, port: int) -> None:
+    """Decode, augment and tokenise for `kerasmi run --data-service HOST:PORT`.
+
+    Runs until it is interrupted. It reads the records of large data sets
+    itself, under the same path as those who train.
+    """
+    service = library("data.service")
+    server = service.Server(host, port)
+    click.echo(server.address)
+    server.join()

@@ -1,0 +1,101 @@
+"""Batches prepared by other processes or machines, through tf.data service.
+
+A server is one dispatcher of tf.data service with one worker: it keeps the
+order of what it prepares. Of n servers, server k prepares the batches k,
+k + n, k + 2n and so on, and whoever trains takes one of each in turn: the same
+batches in the same order as without, however many servers there are.
+"""
+
+import socket
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from kerasmi.errors import RunError
+
+_SECONDS = 5.0
+
+
+class Server:
+    """Prepares batches for whoever asks; lives until `stop`.
+
+    Args:
+        host: name or address of this machine, as those who train reach it.
+        port: where it listens; 0: any that is free.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        data = tf.data.experimental.service
+        self._dispatcher = data.DispatchServer(
+            data.DispatcherConfig(port=port), start=True
+        )
+        _, _, at = self._dispatcher.target.rpartition(":")
+        self._worker = data.WorkerServer(
+            data.WorkerConfig(
+                dispatcher_address=f"localhost:{at}",
+                worker_address=f"{host}:%port%",
+            ),
+            start=True,
+        )
+        self.address = f"{host}:{at}"
+
+    def join(self) -> None:
+        """Waits for ever."""
+        self._dispatcher.join()
+
+    def stop(self) -> None:
+        """Ends it; who still reads from it fails."""
+        self._worker._stop()
+        self._dispatcher._stop()
+
+
+def check(addresses: Sequence[str]) -> None:
+    """Refuses servers that cannot be reached; TensorFlow would wait an hour.
+
+    Raises:
+        RunError: names the first that does not answer, or is no `HOST:PORT`.
+    """
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise RunError(
+                f"--data-service: expected HOST:PORT. Received: {address!r}"
+            )
+        try:
+            socket.create_connection((host, int(port)), _SECONDS).close()
+        except OSError as error:
+            raise RunError(
+                f"--data-service: {address} does not answer "
+                f"({error.strerror or error}). Start it there with `kerasmi "
+                f"data serve --port {port}`."
+            ) from None
+
+
+def spread(
+    batches: tf.data.Dataset,
+    work: Callable[[tf.data.Dataset], tf.data.Dataset],
+    addresses: Sequence[str],
+) -> tf.data.Dataset:
+    """Does the work on batches here, or at the servers, each its turns.
+
+    Args:
+        batches: what is to be worked on; the servers must reach its files.
+        work: from a dataset to one of as many elements, in order.
+        addresses: `HOST:PORT` of each server; none: the work is done here.
+
+    Returns:
+        `work(batches)`, the same elements in the same order.
+    """
+    if not addresses:
+        return work(batches)
+    data = tf.data.experimental.service
+    parts = [
+        work(batches.shard(len(addresses), turn)).apply(
+            data.distribute(data.ShardingPolicy.OFF, f"grpc://{address}")
+        )
+        for turn, address in enumerate(addresses)
+    ]
+    turns = tf.data.Dataset.range(len(parts)).repeat()
+    return tf.data.Dataset.choose_from_datasets(
+        parts, turns, stop_on_empty_dataset=True
+    )

@@ -1,5 +1,6 @@
 """The whole experiment: pretrain, retrain, evaluate. A recipe in, a run out."""
 
+import dataclasses
 import gc
 import itertools
 import os
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from kerasmi import (
     build,
+    cluster,
     distribute,
     environment,
     preconditions,
@@ -45,6 +47,7 @@ def run(
     devices: int = 1,
     encoders: tuple[str, ...] | None = None,
     pretrained: Run | None = None,
+    services: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Runs the stages that are not done yet.
 
@@ -52,15 +55,18 @@ def run(
         recipe: what to do.
         run: the run folder, created or resumed.
         reporter: told of everything.
-        devices: replicas; `distribute.configure(devices)` must have been
-            called.
+        devices: replicas of this process; `distribute.configure(devices)`
+            must have been called.
         encoders: those to re-train now, of the recipe's; None: all.
         pretrained: a run whose finished pretraining is taken over, if it was
             of the same data on as many devices. Its recipe must agree with
             `recipe` in all that pretraining depends on.
+        services: `HOST:PORT` of servers that prepare the batches; see
+            `kerasmi.data.service`.
 
     Returns:
-        The results table, as in `results.csv`, of all encoders done.
+        The results table, as in `results.csv`, of all encoders done; empty
+        for a worker that is not the chief.
 
     Raises:
         RecipeError: batches that the devices cannot share evenly.
@@ -70,7 +76,8 @@ def run(
     """
     with RunLog(run.path / LOG, reporter) as log:
         try:
-            return _work(recipe, run, log, devices, encoders, pretrained)
+            how = (devices, encoders, pretrained, services)
+            return _work(recipe, run, log, *how)
         except (OSError, tf.errors.OpError) as error:
             if not is_full(error):
                 raise
@@ -88,9 +95,15 @@ def _work(
     devices: int,
     encoders: tuple[str, ...] | None,
     pretrained: Run | None,
+    services: tuple[str, ...],
 ) -> pd.DataFrame:
+    strategy = distribute.strategy(devices)
+    distribute.wait_for_all(strategy)  # the others copy the run folder
+    devices = strategy.num_replicas_in_sync
     _check_devices(recipe, devices)
-    dataset = build.data(recipe, run.data_folder, reporter)
+    with distribute.chief_first(strategy):
+        dataset = build.data(recipe, run.data_folder, reporter)
+    dataset = dataclasses.replace(dataset, services=services)
     run.record_environment(
         data_fingerprint=dataset.fingerprint,
         devices=devices,
@@ -101,7 +114,6 @@ def _work(
     run.write_csv("labels.csv", labels.table1(dataset.images))
     preconditions.check(recipe, dataset)
     retrain.check(recipe, dataset)
-    strategy = distribute.strategy(devices)
     try:
         if pretrained is not None:
             _adopt(run, pretrained, dataset, reporter, devices)
@@ -123,6 +135,9 @@ def _work(
         if explained is None:
             raise
         raise explained from error
+    distribute.wait_for_all(strategy)
+    if not cluster.here().is_chief:
+        return pd.DataFrame()
     done = [
         stage
         for stage in stages.retraining(recipe, recipe.retrain.encoders)

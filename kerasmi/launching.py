@@ -18,7 +18,6 @@ from kerasmi.errors import RunError
 RESUME = "--resume"
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _LOOK = 0.1  # seconds between two looks at the workers
-_PATIENCE = 10.0  # seconds for a worker to end when asked
 
 
 def run(
@@ -117,6 +116,8 @@ def _together(
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
+                # Ctrl-C comes to the launcher alone, which ends them
+                start_new_session=True,
             )
             processes.append(process)
             threads += _streams(process, f"[worker {index}] ")
@@ -145,15 +146,13 @@ def _watch(processes: Sequence[subprocess.Popen[str]]) -> tuple[int, int]:
 
 
 def _end(processes: Sequence[subprocess.Popen[str]]) -> None:
+    # At once: each waits for the others, and none saves alone. What they have
+    # written is whole, and the last checkpoint stands.
     for process in processes:
         if process.poll() is None:
-            process.terminate()
-    for process in processes:
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+    for process in processes:
+        process.wait()
 
 
 def _streams(

@@ -22,7 +22,7 @@ import pandas as pd
 import tensorflow as tf
 
 from kerasmi import checkpoint_files as files
-from kerasmi import interruption
+from kerasmi import cluster, interruption
 from kerasmi.checkpoint_files import Checkpoint, Position
 from kerasmi.errors import RunError, TrainingError
 from kerasmi.folder import CHECKPOINT
@@ -148,7 +148,7 @@ def fit(
     if start.checkpoint is not None:
         _restore(whole, start.checkpoint.arrays, folder)
     epoch, step = start.position.epoch, start.position.step
-    with interruption.deferred(reporter.message), _closed(log):
+    with _noted_signals(reporter), _closed(log):
         if step:
             model.fit(
                 batches(epoch, step),
@@ -169,6 +169,16 @@ def fit(
     keeper.put_best()
     _save(whole, folder / MODEL)
     return pd.read_csv(folder / HISTORY)
+
+
+def _noted_signals(
+    reporter: Reporter,
+) -> contextlib.AbstractContextManager[None]:
+    # Several workers save together or not at all: a signal, which may have
+    # come to one of them, stops it at once, and the last checkpoint stands.
+    if cluster.here().is_many:
+        return contextlib.nullcontext()
+    return interruption.deferred(reporter.message)
 
 
 @contextlib.contextmanager
@@ -230,7 +240,8 @@ class _Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Compares with the best, and saves."""
         done, stop = epoch + 1, interruption.requested()
-        in_time = time.monotonic() >= self._next
+        # the clocks of several workers differ
+        in_time = cluster.here().is_many or time.monotonic() >= self._next
         due = done == self.epochs or stop or in_time
         score = float((logs or {})[self.monitor])
         if score > (self._best["score"] if self._best else float("-inf")):

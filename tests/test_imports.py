@@ -35,6 +35,7 @@ GROUPS = {
             "environment",
             "run_log",
             "runs",
+            "worker_run",
             "folder",
             "checkpoint_files",
             "interruption",

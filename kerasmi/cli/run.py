@@ -13,6 +13,8 @@ from kerasmi.cli.quiet import quiet
 from kerasmi.cli.run_grid import interrupted
 from kerasmi.errors import KerasmiError
 
+_SERVICE = "--data-service"
+
 if TYPE_CHECKING:
     from kerasmi.recipe import Recipe
     from kerasmi.runs import Run
@@ -56,6 +58,14 @@ if TYPE_CHECKING:
     help="The same bits each time, which may be slower on a GPU.",
 )
 @click.option(
+    "--data-service",
+    "services",
+    metavar="HOST:PORT",
+    multiple=True,
+    help="A server that prepares batches (`kerasmi data serve`). May be"
+    " repeated.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Print sizes and steps; train nothing, write nothing.",
@@ -84,6 +94,7 @@ def run(
     resume: bool,
     devices: int,
     deterministic: bool,
+    services: tuple[str, ...],
     dry_run: bool,
     seeds: int | None,
     only: tuple[str, ...],
@@ -94,11 +105,18 @@ def run(
     RECIPE is a name that `kerasmi ls` shows or the path of a YAML file; of a
     grid of recipes all are run, and what was done before is kept.
     """
+    from kerasmi import cluster, runs
     from kerasmi import recipe as recipes
-    from kerasmi import runs
 
     own = any(text.startswith("grid.") for text in overrides)
     if recipes.is_grid(recipe) or own or seeds:
+        if cluster.here().is_many:
+            raise click.UsageError(
+                "several workers (TF_CONFIG) share one run, not a grid of"
+                " them; give a recipe, or start each run of the grid alone"
+            )
+        if services:
+            raise click.UsageError("--data-service is for a single run")
         how = run_grid.Options(
             output, resume, devices, deterministic, only, stop_on_error
         )
@@ -113,13 +131,36 @@ def run(
         return
     recipes.check_ready(loaded, recipe)
     folder = output or Path("runs") / str(loaded.name)
+    if not cluster.here().is_chief:
+        _assist(loaded, folder, devices, deterministic, services)
+        return
     with runs.Run.create(folder, loaded, resume=resume) as made:
         again = ["kerasmi", "run", recipe, *overrides, "--resume"]
         again += ["--output", str(output)] if output else []
         again += ["--devices", str(devices)] if devices > 1 else []
         again += [] if deterministic else ["--no-deterministic"]
-        _work(made, devices, deterministic, shlex.join(again))
+        again += [word for each in services for word in (_SERVICE, each)]
+        _work(made, devices, deterministic, services, shlex.join(again))
     click.echo(folder)
+
+
+def _assist(
+    recipe: "Recipe",
+    folder: Path,
+    devices: int,
+    deterministic: bool,
+    services: tuple[str, ...],
+) -> None:
+    """The part of a worker that is not the chief: silent, on a copy."""
+    from kerasmi.reporter import Reporter
+    from kerasmi.worker_run import WorkerRun
+
+    # it has come together with the chief, which has made the folder before
+    experiment = _start(devices, deterministic)
+    with WorkerRun.copy(folder, recipe) as copied:
+        experiment.run(
+            recipe, copied, Reporter(), devices=devices, services=services
+        )
 
 
 def _start(devices: int, deterministic: bool) -> ModuleType:
@@ -138,6 +179,13 @@ def _start(devices: int, deterministic: bool) -> ModuleType:
     return experiment
 
 
+def _check_services(services: tuple[str, ...]) -> None:
+    if services:
+        from kerasmi.data import service
+
+        service.check(services)
+
+
 def _describe(recipe: "Recipe", devices: int, deterministic: bool) -> None:
     experiment = _start(devices, deterministic)
     with quiet():
@@ -147,7 +195,13 @@ def _describe(recipe: "Recipe", devices: int, deterministic: bool) -> None:
         click.echo(f"{name:{width}}  {value}")
 
 
-def _work(run: "Run", devices: int, deterministic: bool, again: str) -> None:
+def _work(
+    run: "Run",
+    devices: int,
+    deterministic: bool,
+    services: tuple[str, ...],
+    again: str,
+) -> None:
     from kerasmi import interruption
     from kerasmi.cli.console import ConsoleReporter
 
@@ -155,7 +209,14 @@ def _work(run: "Run", devices: int, deterministic: bool, again: str) -> None:
         with interruption.handled():
             experiment = _start(devices, deterministic)
             with ConsoleReporter() as reporter:
-                experiment.run(run.recipe, run, reporter, devices=devices)
+                _check_services(services)
+                experiment.run(
+                    run.recipe,
+                    run,
+                    reporter,
+                    devices=devices,
+                    services=services,
+                )
     except KerasmiError:
         # Wrong data is found only here; it leaves no half-made run.
         run.discard()

@@ -1,0 +1,77 @@
+"""`kerasmi launch`: a run that several processes of this machine share."""
+
+import itertools
+import shlex
+import sys
+
+import click
+
+from kerasmi.cli.base import InterruptedRunError, Verb
+
+
+@click.command(
+    cls=Verb,
+    context_settings={"ignore_unknown_options": True},
+    examples="""
+        kerasmi launch --workers 2 local_mine
+        kerasmi launch --workers 2 local_mine --output runs/two
+        kerasmi launch --workers 4 --restarts 0 local_cpc --resume
+    """,
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=2),
+    required=True,
+    help="Processes that share each batch.",
+)
+@click.option(
+    "--restarts",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="How often all workers are started anew, with --resume, when one of"
+    " them was killed.",
+)
+@click.argument(
+    "arguments",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="RECIPE [ARGUMENT]...",
+)
+def launch(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
+    """Start `kerasmi run RECIPE ARGUMENT...` in several local workers.
+
+    Each is told of the others by TF_CONFIG. Worker 0 is the chief: it alone
+    writes the run folder and shows progress. A worker that was killed (by the
+    system, for want of memory) ends all of them, and they are started anew; a
+    worker that ends with an error ends all of them with its exit status.
+    Several machines are started by Slurm or Kubernetes: docs/scale.md.
+    """
+    from kerasmi import launching
+
+    program = [sys.executable, "-m", "kerasmi.cli", "run", *arguments]
+    try:
+        status = launching.run(
+            program,
+            workers,
+            restarts,
+            lambda line: click.echo(line, err=True),
+            devices=_devices(arguments),
+        )
+    except KeyboardInterrupt:
+        words = ["kerasmi", "launch", "--workers", str(workers), *arguments]
+        words += [] if "--resume" in arguments else ["--resume"]
+        raise InterruptedRunError(
+            f"Interrupted. Continue with: {shlex.join(words)}"
+        ) from None
+    sys.exit(status)
+
+
+def _devices(arguments: tuple[str, ...]) -> int:
+    """What `--devices` says among arguments of `kerasmi run`; 1 without."""
+    words = " ".join(arguments).replace("--devices=", "--devices ").split()
+    for word, value in itertools.pairwise(words):
+        if word == "--devices" and value.isdigit():
+            return int(value)
+    return 1

@@ -23,6 +23,7 @@ NAMES = {
     "inspect_index": "inspect_index",
     "resume": "resume",
     "sentences": "sentences",
+    "sizing": "sizing",
 }
 
 

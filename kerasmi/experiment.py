@@ -113,7 +113,7 @@ def _work(
     _compare_starts(run, reporter)
     run.write_csv("labels.csv", labels.table1(dataset.images))
     preconditions.check(recipe, dataset)
-    retrain.check(recipe, dataset)
+    retrain.check(recipe, dataset, devices)
     try:
         if pretrained is not None:
             _adopt(run, pretrained, dataset, reporter, devices)

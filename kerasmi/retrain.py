@@ -5,7 +5,6 @@ worked out once (`HeldOutImages`), and so does its training where images are
 not augmented: exactly the same function, without the frozen network in it.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from kerasmi.data import kept, pipeline
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.stream import Order
-from kerasmi.errors import DataError
+from kerasmi.errors import DataError, RecipeError
 from kerasmi.evaluation import auc
 from kerasmi.evaluation.predictions import COLUMNS
 from kerasmi.fused_adam import FusedAdam
@@ -79,7 +78,16 @@ def run(
     if encoder is not None and encoder_mode == "frozen":
         features = _unaugmented(recipe, dataset, chosen, encoder)
     start = resuming.begin(folder, reporter)
-    steps = math.ceil(len(chosen) / settings.batch_size)
+    replicas = strategy.num_replicas_in_sync
+    whole_only = leaves_idle(len(chosen), settings.batch_size, replicas)
+    steps, rest = divmod(len(chosen), settings.batch_size)
+    steps += rest > 0 and not whole_only
+    if whole_only:
+        reporter.message(
+            f"{this.stage(encoder_mode)}: the last {rest} images of each epoch"
+            f" are too few for {replicas} devices and left out; they differ"
+            " from epoch to epoch"
+        )
 
     def batches(epoch: int, step: int) -> tf.data.Dataset:
         made, _ = pipeline.labelled(
@@ -97,6 +105,7 @@ def run(
             epochs=settings.epochs,
             first_epoch=epoch,
             first_step=step,
+            drop_remainder=whole_only,
             inputs=features,
         )
         return made
@@ -208,6 +217,7 @@ def _batch(
         epochs=recipe.retrain.epochs,
         first_epoch=epoch,
         first_step=step,
+        # rows that are never asked for do not matter
         drop_remainder=False,
     )
     rows = dataset.rows("train", chosen)
@@ -239,15 +249,39 @@ def _classifier(
     return model
 
 
-def check(recipe: Recipe, dataset: Dataset) -> None:
+def leaves_idle(images: int, batch_size: int, replicas: int) -> bool:
+    """Whether the last batch of an epoch leaves a replica without an image.
+
+    Keras cannot take a step there; a batch is cut into equal shares, the last
+    ones of which may then be smaller or empty.
+    """
+    rest = images % batch_size
+    return 0 < rest <= batch_size // replicas * (replicas - 1)
+
+
+def check(recipe: Recipe, dataset: Dataset, replicas: int = 1) -> None:
     """Raises before any training what re-training would meet after it.
+
+    Args:
+        recipe: its `retrain` section is used.
+        dataset: the data.
+        replicas: devices that share each batch.
 
     Raises:
         DataError: too few labelled images, or no validation images to choose
             the best epoch by.
+        RecipeError: a batch larger than the labelled images, which then leave
+            a device without one.
     """
     for this in tasks(recipe):
-        labelled_images(recipe, dataset, this)
+        images = len(labelled_images(recipe, dataset, this))
+        size = recipe.retrain.batch_size
+        if images < size and leaves_idle(images, size, replicas):
+            raise RecipeError(
+                f"{recipe.name}: retrain.batch_size: {size}, but {images} "
+                f"labelled images, too few for each of {replicas} devices. "
+                f"Use at most {images // replicas * replicas}."
+            )
         observed = targets(recipe, dataset, "validation", this, truth=False)
         outputs = HEADS[this.head].units(len(this.labels))
         mean_auc(this, observed, np.full((len(observed), outputs), 1 / outputs))

@@ -10,26 +10,30 @@ import pytest
 import shared_work
 
 from kerasmi import launching
+from kerasmi.runs import Run
 
 SUPPORT = Path(shared_work.__file__).parent
+
+
+def launched(folder, what, restarts=0):
+    """What either of two workers has, and what the launcher told."""
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        here = os.environ.get("PYTHONPATH", "")
+        patch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{here}")
+        program = [sys.executable, shared_work.__file__, str(folder), what]
+        status = launching.run(program, 2, restarts, told.append)
+    assert status == 0
+    found = [dict(np.load(folder / f"{index}.npz")) for index in (0, 1)]
+    return found, told
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory):
     """What either worker has, once both are done."""
-    folder = tmp_path_factory.mktemp("workers")
-    told = []
-    with pytest.MonkeyPatch.context() as patch:
-        here = os.environ.get("PYTHONPATH", "")
-        patch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{here}")
-        status = launching.run(
-            [sys.executable, shared_work.__file__, str(folder)],
-            workers=2,
-            restarts=0,
-            tell=told.append,
-        )
-    assert (status, told) == (0, [])
-    return [dict(np.load(folder / f"{index}.npz")) for index in (0, 1)]
+    found, told = launched(tmp_path_factory.mktemp("workers"), "all")
+    assert told == []
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +79,25 @@ def test_keras_still_needs_both_overrides(workers):
     # drop `_maybe_symbolic_build` from the models, and docs/scale.md's word.
     assert all(worker["as_shipped"] != "" for worker in workers)
     assert hasattr(keras.Model, "_maybe_symbolic_build")
+
+
+@pytest.mark.slow
+def test_a_worker_killed_mid_epoch_is_restarted_to_the_same_result(
+    two_devices, tmp_path
+):
+    found, told = launched(tmp_path, "resume", restarts=1)
+    assert told == [
+        "worker 1 was ended by SIGKILL; all workers start anew and resume"
+    ]
+    with Run.create(tmp_path / "whole", shared_work.asked()) as run:
+        whole = shared_work.resumed(two_devices, run)
+    assert [worker["begun"] for worker in found] == [1, 1]
+    for worker in found:
+        for name, value in whole.items():
+            if name != "begun":
+                np.testing.assert_allclose(
+                    worker[name], value, rtol=1e-5, atol=1e-6, err_msg=name
+                )
+    # the chief's alone: three epochs, each once
+    history = (tmp_path / "run/pretrain/history.csv").read_text()
+    assert len(history.splitlines()) == 4

@@ -3,6 +3,8 @@
 Run as a program it is one worker, and writes what it has to FOLDER/INDEX.npz.
 """
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,9 +15,13 @@ import tensorflow as tf
 from dense_models import TEXTS, dense_model
 from small_models import batch
 
-from kerasmi import cluster, distribute
+from kerasmi import cluster, distribute, resuming
+from kerasmi import recipe as recipes
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.reporter import Reporter
+from kerasmi.runs import Run
+from kerasmi.worker_run import WorkerRun
 
 # Two images of study 0 on the first replica, one on the second.
 STUDIES = np.array([0, 0, 1, 2, 0, 1, 3, 4])
@@ -129,13 +135,82 @@ def chief_first(strategy, folder):
     return {"there": there}
 
 
+def resumed(strategy, run, killed=None):
+    """A training of three epochs with checkpoints, as a stage of a run.
+
+    Args:
+        strategy: of the model.
+        run: its folder.
+        killed: worker 1 kills itself in the second epoch, once: where this
+            file is not there yet.
+    """
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, at, logs=None):
+            mine = killed is not None and cluster.here().index == 1
+            if mine and (self.epoch, at) == (1, 1) and not killed.exists():
+                killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    model = compiled(strategy)
+    folder = run.stage("pretrain")
+    start = resuming.begin(folder, Reporter())
+    data = batches().repeat(3)
+    history = resuming.fit(
+        model,
+        lambda epoch, step: data.skip(epoch * STEPS + step).apply(
+            tf.data.experimental.assert_cardinality((3 - epoch) * STEPS - step)
+        ),
+        start,
+        folder=folder,
+        monitor="val_mutual_information",
+        epochs=3,
+        steps=STEPS,
+        callbacks=[Kill()],
+        reporter=Reporter(),
+        validation_data=batches(),
+    )
+    return {
+        **_weights("resumed", model),
+        "begun": start.position.epoch,
+        "history": history["loss"].to_numpy(),
+    }
+
+
+def asked():
+    return recipes.load("local_mine")
+
+
+def shared_run(strategy, folder):
+    """`resumed` by the chief in `folder/run`, by the others in a copy."""
+    output, is_chief = folder / "run", cluster.here().is_chief
+    if is_chief:
+        run = Run.create(output, asked(), resume=True)
+        distribute.wait_for_all(strategy)
+    else:
+        distribute.wait_for_all(strategy)
+        run = WorkerRun.copy(output, asked())
+    distribute.wait_for_all(strategy)
+    with run:
+        found = resumed(strategy, run, killed=folder / "killed")
+        distribute.wait_for_all(strategy)
+    return found
+
+
 def all_of_it(strategy):
     return {**joint(strategy), **own_loop(strategy), **classifier(strategy)}
 
 
-def main(folder):
+def main(folder, what):
     distribute.configure()
     strategy = distribute.strategy()
+    if what == "resume":
+        found = shared_run(strategy, folder)
+        np.savez(folder / f"{cluster.here().index}.npz", **found)
+        return
     found = {
         **chief_first(strategy, folder),
         **all_of_it(strategy),
@@ -147,4 +222,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

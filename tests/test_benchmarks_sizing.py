@@ -1,0 +1,42 @@
+"""Laws that the estimate of docs/scale.md obeys, whatever is assumed."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks import sizing
+from kerasmi.models.image_encoder import PRESETS
+
+MACHINE = sizing.Machine()
+
+
+def test_one_gpu_has_nobody_to_talk_to():
+    one = sizing.estimate(1, "sentences", 64, MACHINE)
+    assert one["talk, ms"] == 0
+    whole = sizing.PAIRS * sizing.EPOCHS / one["pairs/s"] / 60
+    assert one["minutes"] == pytest.approx(whole)
+
+
+def test_work_follows_the_rate_and_talk_the_wire():
+    fast = dataclasses.replace(MACHINE, peak=2 * MACHINE.peak)
+    near = dataclasses.replace(MACHINE, wire=2 * MACHINE.wire)
+    base, work, talk = (
+        sizing.estimate(8, "reports", 64, each)
+        for each in (MACHINE, fast, near)
+    )
+    assert work["work, ms"] == pytest.approx(base["work, ms"] / 2)
+    assert work["talk, ms"] == base["talk, ms"]
+    assert talk["talk, ms"] == pytest.approx(base["talk, ms"] / 2)
+    assert talk["work, ms"] == base["work, ms"]
+
+
+def test_the_critic_is_counted_as_the_encoders_give_it():
+    assert PRESETS["resnet_paper"]["filters"][-2] == sizing.DIM
+    # half of the texts on each of two GPUs, and all of the images
+    one, two = sizing.of_critic(2, 1), sizing.of_critic(2, 2)
+    assert one / 2 < two < one
+
+
+def test_what_a_core_reaches_is_between_nothing_and_all():
+    for kind in sizing.TOKENS:
+        assert 0.2 < sizing.utilisation(kind) < 1

@@ -1,0 +1,125 @@
+"""Programs that stand for workers: what ends them, and what then happens."""
+
+import json
+import sys
+
+import pytest
+
+from kerasmi import cluster, launching
+from kerasmi.cli.launch import _devices
+from kerasmi.cluster import Cluster
+from kerasmi.errors import RunError
+
+
+def run(code, *arguments, workers=2, restarts=1):
+    told = []
+    program = [sys.executable, "-c", code, *map(str, arguments)]
+    return launching.run(program, workers, restarts, told.append), told
+
+
+def test_every_worker_is_told_of_all_and_its_lines_have_its_number(capfd):
+    code = "import os; print(os.environ['TF_CONFIG'])"
+    assert run(code, workers=3) == (0, [])
+    lines = sorted(capfd.readouterr().out.splitlines())
+    configs = [json.loads(line.split("] ", 1)[1]) for line in lines]
+    assert [line[:11] for line in lines] == [f"[worker {k}] " for k in range(3)]
+    assert [config["task"]["index"] for config in configs] == [0, 1, 2]
+    (hosts,) = {tuple(config["cluster"]["worker"]) for config in configs}
+    assert len(set(hosts)) == 3
+
+
+KILLED = """
+import json, os, pathlib, signal, sys, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+if "--resume" not in sys.argv:
+    if index:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+pathlib.Path(sys.argv[1], str(index)).touch()
+"""
+
+
+def test_all_start_anew_with_resume_when_one_was_killed(tmp_path):
+    status, told = run(KILLED, tmp_path)
+    assert status == 0
+    assert len(told) == 1
+    assert "worker 1" in told[0]
+    assert "SIGKILL" in told[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_the_restarts_come_to_an_end(tmp_path):
+    status, told = run(KILLED, tmp_path, restarts=0)
+    assert status == 1
+    assert "--restarts 0" in told[0]
+
+
+@pytest.mark.parametrize("wrong", [1, 2])
+def test_an_exit_status_is_final_and_ends_the_others(wrong):
+    code = f"""
+import json, os, sys, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+sys.exit({wrong}) if index else time.sleep(600)
+"""
+    assert run(code) == (wrong, [])
+
+
+def test_gpus_are_shared_out_and_too_few_are_refused(monkeypatch):
+    monkeypatch.setattr(launching.glob, "glob", lambda _: ["0", "1", "2", "3"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert launching.visible_gpus(2, 2) == ["0,1", "2,3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert launching.visible_gpus(2, 1) == ["5", "7"]
+    with pytest.raises(RunError, match=r"2 workers of 2 GPU.* 2 GPU"):
+        launching.visible_gpus(2, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert launching.visible_gpus(2, 1) == []
+
+
+def test_the_devices_of_a_worker_are_those_of_its_run():
+    assert _devices(("local_mine", "--devices", "4")) == 4
+    assert _devices(("--devices=2", "local_mine")) == 2
+    assert _devices(("local_mine", "seed=1")) == 1
+
+
+def test_a_cluster_is_read_as_it_is_written():
+    written = Cluster(("a:1", "b:2"), 1)
+    read = cluster.here({"TF_CONFIG": written.config()})
+    assert read == written
+    assert read.is_many
+    assert not read.is_chief
+    assert cluster.here({}) == Cluster()
+    assert cluster.here({}).is_chief
+
+
+GOOD = {
+    "cluster": {"worker": ["a:1", "b:2"]},
+    "task": {"type": "worker", "index": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "Expecting"),
+        ("[]", "expected"),
+        ("{}", "no 'cluster'"),
+        (json.dumps({**GOOD, "cluster": {"worker": []}}), "no list"),
+        (json.dumps({**GOOD, "cluster": {"worker": ["a"]}}), "'a' is no HOST"),
+        (json.dumps({**GOOD, "cluster": {"worker": ["a:1"] * 2}}), "twice"),
+        (
+            json.dumps({**GOOD, "cluster": {"worker": ["a:1"], "ps": []}}),
+            "'ps'",
+        ),
+        (json.dumps({**GOOD, "task": {"type": "ps", "index": 0}}), "'ps'"),
+        (
+            json.dumps({**GOOD, "task": {"type": "worker", "index": 2}}),
+            "task 2",
+        ),
+    ],
+)
+def test_a_wrong_cluster_is_one_line_that_says_what_is_expected(text, named):
+    with pytest.raises(RunError, match=r"TF_CONFIG: .*expected") as caught:
+        cluster.here({"TF_CONFIG": text})
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)

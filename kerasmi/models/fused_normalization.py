@@ -71,7 +71,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             and self.axis in (-1, 3)
             and self.scale
             and self.center
-            and not self.renorm
+            and not getattr(self, "renorm", False)
             and keras.backend.standardize_dtype(inputs.dtype) == "float32"
             and self.compute_dtype == "float32"
             and distribute.num_replicas() == 1

@@ -169,7 +169,7 @@ def test_a_recipe_is_no_grid_and_a_grid_no_recipe(write):
         ),
         (
             "grid: {recipes: [lokal_mine]}\n",
-            "own.yaml: grid.recipes: lokal_mine: no recipe of that name or path",
+            "own.yaml: grid.recipes: lokal_mine: no recipe of that name",
         ),
         (
             "grid: {recipes: [local], set: {seed: 1}}\n",

@@ -48,6 +48,8 @@ def test_it_is_refused_in_one_line(case, made, tmp_path, monkeypatch):
         assert line.startswith("Error: ")
     assert case["culprit"] in line
     assert case["remedy"] in line
+    if "hides" in case:
+        assert case["hides"] not in result.output
     if "leaves" in case:
         shutil.rmtree(tmp_path / case["leaves"])
     assert bad_inputs.look(tmp_path) == before

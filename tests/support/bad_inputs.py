@@ -11,6 +11,9 @@ The files of a case are, by name:
     {copy: NAME}      a copy of it, to be spoilt by the lines that follow
     {cut: N}          what is there loses its last N bytes
     {swap: [OLD, NEW]}  what is there with one text for another
+
+The line must have the `culprit` and the `remedy`. Beside them a case may have
+`hides`, what must not be shown, and `leaves`, the only thing that may be left.
 """
 
 import functools

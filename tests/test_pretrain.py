@@ -23,7 +23,7 @@ def test_the_curves_have_a_ceiling_where_the_progress_line_has(
 
     asked = []
 
-    def curves(history, ceiling):
+    def curves(history, ceiling, chance):
         asked.append(ceiling)
 
     class OneRegion:

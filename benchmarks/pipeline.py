@@ -59,7 +59,9 @@ def make(folder: Path, images: int) -> None:
         png = tf.io.encode_png(pixels).numpy()
         if record.split == "train":
             (files / f"{record.image_id}.png").write_bytes(png)
-        return dataclasses.replace(record, image=png)
+        # as an import stores it
+        stored = tf.io.encode_png(pixels, compression=0).numpy()
+        return dataclasses.replace(record, image=stored)
 
     write(
         map(wider, phantom.generate(drawn)),

@@ -144,8 +144,13 @@ def _first_above(counts: Tensor, share: Tensor) -> Tensor:
 
 
 def _encode(image: Tensor, deep: Tensor) -> Tensor:
+    # Stored, not deflated: written once, and read in every epoch.
+    def png(limit: float, kind: tf.DType) -> Tensor:
+        pixels = tf.cast(tf.round(image * limit), kind)
+        return tf.io.encode_png(pixels, compression=0)
+
     return tf.cond(
         deep,
-        lambda: tf.io.encode_png(tf.cast(tf.round(image * 65535.0), tf.uint16)),
-        lambda: tf.io.encode_png(tf.cast(tf.round(image * 255.0), tf.uint8)),
+        lambda: png(65535.0, tf.uint16),
+        lambda: png(255.0, tf.uint8),
     )

@@ -259,14 +259,14 @@ def test_a_folder_of_anything_else_is_refused(table, out):
 
 
 def test_a_full_disk_is_told_and_what_was_finished_is_kept(table, out):
-    own_tables.picture(table.parent / "0013.png", 13, (512, 512))
+    own_tables.picture(table.parent / "0013.png", 13, (512, 1024))
     options = {
         "image_size": 512,
         "split_rule": split_rules.Shares({"train": 1}),
     }
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # Scaled noise of 8x8 is small, noise of 512x512 is not.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (270_000, limits[1]))
+    # Two images of 512x512 are stored in 526 KB; one is twice as wide.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, limits[1]))
     try:
         with pytest.raises(DataError, match="could not be written") as caught:
             load(table, out, records_per_shard=2, **options)

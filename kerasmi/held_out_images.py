@@ -75,7 +75,8 @@ def local_maps(
 ) -> Iterator[Tensor]:
     """Yields `(b, h, w, D_local)`: what `encoder.lower` makes of each block."""
     lower = compiled(encoder.lower)
-    return (lower(block) for block in images)
+    # float32 of half precision too: what reads them casts them back, exactly
+    return (tf.cast(lower(block), tf.float32) for block in images)
 
 
 def compiled(network: keras.Model) -> tf.function:

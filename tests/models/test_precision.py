@@ -7,6 +7,7 @@ import tensorflow as tf
 from small_models import batch, image_encoder, model
 
 from kerasmi import fused_adam, optimizers
+from kerasmi.held_out_images import compiled, local_maps
 from kerasmi.models.image_classifier import ImageClassifier
 
 HALF = ["mixed_bfloat16", "mixed_float16"]
@@ -118,6 +119,24 @@ def test_a_classifier_gives_float32_probabilities(policy, in_precision):
     assert last < first
     predicted = made(images)
     assert predicted.dtype == "float32"
+
+
+@pytest.mark.parametrize("policy", HALF)
+def test_a_classifier_reads_kept_features_of_half_precision(
+    policy, in_precision
+):
+    made = in_precision(
+        policy,
+        lambda: ImageClassifier(
+            image_encoder(), ("Edema",), trainable="frozen"
+        ),
+    )
+    images = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
+    (kept,) = local_maps(made.image_encoder, [tf.constant(images)])
+    assert kept.dtype == "float32"
+    found = compiled(made.on_features())(kept)
+    assert found.dtype == "float32"
+    np.testing.assert_allclose(found, made(images), atol=1e-2)
 
 
 def test_float16_on_several_devices_is_refused(two_devices, in_precision):

@@ -7,13 +7,12 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def pytest_collection_modifyitems(items):
-    # before any test runs: logical devices are fixed once TensorFlow starts
-    names = {n for i in items for n in getattr(i, "fixturenames", ())}
-    if names & {"two_devices", "four_devices"}:
-        from kerasmi import distribute
+def pytest_collection():
+    # before any test file is read: logical devices are fixed once TensorFlow
+    # starts, and a file may make a tensor
+    from kerasmi import distribute
 
-        distribute.configure(4 if "four_devices" in names else 2)
+    distribute.configure(4)
 
 
 @pytest.fixture

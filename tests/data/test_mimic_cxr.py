@@ -281,8 +281,10 @@ def test_a_consensus_image_holds_out_the_subject_that_owns_it(tmp_path):
 def test_a_subject_in_two_official_splits_stops_the_import(tmp_path):
     other = replace(STUDIES[1], split="validate")
     root = write_all(tmp_path, (STUDIES[0], other, *STUDIES[2:]))
-    with pytest.raises(DataError, match=r"split\.csv\.gz: subject '19900001'"):
+    with pytest.raises(DataError, match=r"the subject of row 0 .* splits") as e:
         read(source(root))
+    assert "split.csv.gz: " in str(e.value)
+    assert "19900001" not in str(e.value)
 
 
 def test_a_subject_without_official_split_is_left_out(tmp_path):

@@ -21,7 +21,7 @@ def played(monkeypatch):
     """An experiment that notes how it was called."""
     calls = []
 
-    def run(recipe, run, reporter, *, devices=1):
+    def run(recipe, run, reporter, *, devices=1, services=()):
         calls.append((recipe, run, devices))
         reporter.start("pretrain", 4, "step", "local MINE, 2 epochs")
         for epoch in (1, 2):
@@ -152,7 +152,7 @@ def test_the_folder_of_another_recipe_is_refused(kerasmi, played, tmp_path):
 
 
 def test_wrong_data_leaves_nothing_behind(kerasmi, played, tmp_path):
-    def run(recipe, run, reporter, *, devices=1):
+    def run(recipe, run, reporter, *, devices=1, services=()):
         run.stage("pretrain")
         raise DataError("train-00000-of-00002.tfrecord: record 7 is cut short")
 
@@ -190,7 +190,7 @@ def test_debug_shows_the_traceback_before_the_line(kerasmi, played):
 
 
 def test_ctrl_c_says_how_to_resume(kerasmi, played):
-    def run(recipe, run, reporter, *, devices=1):
+    def run(recipe, run, reporter, *, devices=1, services=()):
         raise KeyboardInterrupt
 
     played.run = run
@@ -204,7 +204,7 @@ def test_ctrl_c_says_how_to_resume(kerasmi, played):
 
 
 def test_ctrl_c_says_what_was_saved(kerasmi, played):
-    def run(recipe, run, reporter, *, devices=1):
+    def run(recipe, run, reporter, *, devices=1, services=()):
         raise Interrupted("saved in runs/local_mine/pretrain at epoch 2")
 
     played.run = run

@@ -206,7 +206,7 @@ def test_a_start_in_another_environment_is_told(small, runs):
     again = runs / "elsewhere"
     shutil.copytree(small, again)
     path = again / "environment.json"
-    (start,) = json.loads(path.read_text())
+    start = json.loads(path.read_text())[-1]
     assert start["deterministic"]
     path.write_text(json.dumps([{**start, "processors": 99}]))
     done = kerasmi_run("local_mine", *SMALL, "--output", again, "--resume")

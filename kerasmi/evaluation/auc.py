@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 from kerasmi.evaluation import statistics
 from kerasmi.evaluation.predictions import COLUMNS, usable
@@ -71,8 +72,7 @@ def auc(targets: np.ndarray, scores: np.ndarray) -> float | NotDefined:
         return NotDefined("no " + " and no ".join(absent))
     if not np.isfinite(scores).all():
         raise ValueError("Scores must be finite; the model has diverged.")
-    once = np.ones((1, len(targets)))
-    return float(statistics.weighted_auc(targets, scores, once)[0])
+    return float(roc_auc_score(targets, scores))
 
 
 def severity_scores(probabilities: np.ndarray) -> np.ndarray:
@@ -163,7 +163,7 @@ def evaluate(
 ) -> pd.DataFrame:
     """The results table: AUC, its interval and class counts of every label.
 
-    Exact AUC; percentile intervals from subjects drawn with
+    Exact AUC by scikit-learn; percentile intervals from subjects drawn with
     replacement. All labels and encoders of a task share the resamples, and the
     `"mean"` row of a (task, encoder) averages the labels within each resample.
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from kerasmi.evaluation import auc as aucs
 from kerasmi.evaluation import predictions as tables_of
@@ -41,16 +40,6 @@ def test_auc_is_the_share_of_pairs_in_the_right_order():
     # Pairs (positive, negative): .4>.3, .4=.4 (half), .8>.3, .8>.4.
     value = aucs.auc(np.array([0, 0, 1, 1]), np.array([0.3, 0.4, 0.4, 0.8]))
     assert value == pytest.approx(3.5 / 4)
-
-
-def test_auc_is_that_of_scikit_learn_with_and_without_ties():
-    generator = np.random.default_rng(0)
-    for levels in (3, 10**6):
-        targets = generator.integers(0, 2, 200)
-        scores = generator.integers(0, levels, 200) / levels
-        assert aucs.auc(targets, scores) == pytest.approx(
-            roc_auc_score(targets, scores), abs=1e-14
-        )
 
 
 def test_scores_that_are_no_number_are_refused():

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasmi.folder import sync_folder
+
 KEPT = 2
 _POSITION = re.compile(r"epoch(\d+)-step(\d+)\.npz")
 _BEST = re.compile(r"best(\d+)\.npz")
@@ -92,7 +94,7 @@ def write(path: Path, arrays: Arrays, facts: Mapping[str, Any]) -> None:
     finally:
         beside.unlink(missing_ok=True)
         sums_beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read(path: Path) -> Checkpoint:
@@ -193,11 +195,3 @@ def _sha256(path: Path) -> str:
 
 def _to_disk(descriptor: int) -> None:
     os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

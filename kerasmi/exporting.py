@@ -135,14 +135,7 @@ def _parts(run: Run, stage: str) -> dict[str, keras.Model]:
     path = run.path / stage / "model.keras"
     if not path.is_file():
         raise RunError(f"{path}: missing; the stage cannot be exported")
-    try:
-        # the optimizer is of no use outside of the run
-        model = loading.load(path, compile=False)
-    except ValueError as error:
-        raise RunError(
-            f"{path}: cannot be loaded: {error}; restore the file, or run the"
-            " recipe anew"
-        ) from None
+    model = loading.of_run(path)
     if isinstance(model, ImageClassifier):
         return {"image_encoder": model.image_encoder, "classifier": model}
     if isinstance(model, ImageTextModel):

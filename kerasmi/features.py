@@ -60,13 +60,7 @@ class Features:
         """
         check(run)
         path = run.path / PRETRAIN / "model.keras"
-        try:
-            model = loading.load(path, compile=False)
-        except ValueError as error:
-            raise RunError(
-                f"{path}: cannot be read: {error}; restore the file, or run"
-                " the recipe anew"
-            ) from None
+        model = loading.of_run(path)
         if not isinstance(model, ImageTextModel):
             raise RunError(
                 f"{path}: a {type(model).__name__}, not the model of a run;"

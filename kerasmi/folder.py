@@ -25,6 +25,15 @@ def is_full(error: BaseException) -> bool:
     )
 
 
+def sync_folder(path: Path) -> None:
+    """Waits until the names in a folder are on the disk, after a rename."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Folder(abc.ABC):
     """A folder with a lock; `close` lets another process take it.
 

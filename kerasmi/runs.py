@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kerasmi import environment, recipe_yaml
 from kerasmi import recipe as recipes
 from kerasmi.errors import RecipeError, RunError
-from kerasmi.folder import DONE, Folder
+from kerasmi.folder import DONE, Folder, sync_folder
 from kerasmi.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -42,16 +42,7 @@ def write_text(path: Path, text: str) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name is on the disk only when its folder is.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _link(source: str, copy: str) -> None:
@@ -230,7 +221,7 @@ class Run(Folder):
         shutil.rmtree(beside, ignore_errors=True)
         shutil.copytree(donor._inside(stage), beside, copy_function=_link)
         os.replace(beside, folder)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes a file of the run, whole or not at all."""

@@ -354,7 +354,7 @@ def test_nothing_is_overwritten_and_nothing_half_made_stays(
 def test_a_broken_model_is_refused(run, tmp_path):
     copy = shutil.copytree(run.path, tmp_path / "copy")
     (copy / "pretrain" / "model.keras").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"model\.keras: cannot be loaded"):
+    with pytest.raises(RunError, match=r"model\.keras: cannot be read"):
         exporting.export(Run.open(copy), tmp_path / "out")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(
         copy / "pretrain" / "model.keras"

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import keras
 
+from kerasmi.errors import RunError
+
 _MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 _ASSETS = "assets"
 # In what Keras says of such a file; a test fails when it says it otherwise.
@@ -43,6 +45,21 @@ def load(path: str | os.PathLike[str], compile: bool = True) -> keras.Model:
             ) from None
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(lines[0]) from error
+
+
+def of_run(path: Path) -> keras.Model:
+    """The model of a run's stage, for use: without its optimizer.
+
+    Raises:
+        RunError: as `load`; names the file and the remedy.
+    """
+    try:
+        return load(path, compile=False)
+    except ValueError as error:
+        raise RunError(
+            f"{path}: cannot be read: {error}; restore the file, or run the"
+            " recipe anew"
+        ) from None
 
 
 def _check(path: Path) -> None:

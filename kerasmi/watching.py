@@ -22,7 +22,11 @@ FILE = "not_finite.json"
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops at the first step whose loss is NaN or infinite.
+    """Stops at the first step whose loss or gradient is NaN or infinite.
+
+    A bound may stay finite while its gradient overflows: the features are then
+    lost already. Under loss scaling that happens by design, and such a step is
+    skipped by the optimizer; there the loss alone is looked at.
 
     `not_finite.json` then says which step that was and which images it was
     of, so that it can be replayed from the checkpoint before it.
@@ -34,7 +38,7 @@ class FiniteLoss(keras.callbacks.Callback):
         remedy: what to try.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss or the norm of its gradient is not finite.
     """
 
     def __init__(
@@ -56,22 +60,32 @@ class FiniteLoss(keras.callbacks.Callback):
         self._before = self.begun.step if epoch == self.begun.epoch else 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Looks at the mean loss of the epoch, which one bad step spoils."""
-        loss = float(np.squeeze((logs or {})["loss"]))
-        if np.isfinite(loss):
-            return
+        """Looks at the means of the epoch, which one bad step spoils."""
+        for name, word in self._watched().items():
+            value = float(np.squeeze((logs or {}).get(name, 0.0)))
+            if not np.isfinite(value):
+                self._stop(batch, word, value)
+
+    def _watched(self) -> dict[str, str]:
+        scaled = isinstance(
+            self.model.optimizer, keras.optimizers.LossScaleOptimizer
+        )
+        gradient = {} if scaled else {"gradient_norm": "gradient"}
+        return {"loss": "loss", **gradient}
+
+    def _stop(self, batch: int, word: str, value: float) -> None:
         step = self._before + batch
         found = {
             "epoch": self._epoch,
             "step": step,
-            "loss": str(loss),
+            word: str(value),
             "image_ids": self.images(self._epoch, step),
         }
         path = self.folder / FILE
         write_text(path, json.dumps(found, indent=2) + "\n")
-        kind = "NaN" if np.isnan(loss) else "infinite"
+        kind = "NaN" if np.isnan(value) else "infinite"
         raise TrainingError(
-            f"{self.folder.name}: the loss became {kind} in epoch "
+            f"{self.folder.name}: the {word} became {kind} in epoch "
             f"{self._epoch + 1}, step {step + 1}; {path} names the images of "
             f"that step. {self.remedy}"
         )

@@ -5,7 +5,7 @@ import pytest
 
 from kerasmi import build
 from kerasmi import recipe as recipes
-from kerasmi.data import pipeline
+from kerasmi.data import kept, pipeline
 from kerasmi.held_out_images import HeldOutImages
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.reporter import Reporter
@@ -88,11 +88,11 @@ def test_features_of_another_encoder_are_worked_out_anew(
 def test_what_does_not_fit_in_memory_is_read_again_and_is_the_same(
     recipe, dataset, encoder, read, monkeypatch
 ):
-    kept = joined(HeldOutImages(recipe, dataset).features("test", encoder))
+    whole = joined(HeldOutImages(recipe, dataset).features("test", encoder))
     monkeypatch.setattr(kept, "KEPT_BYTES", 1)
     held_out = HeldOutImages(recipe, dataset)
     for _ in range(2):
         np.testing.assert_array_equal(
-            joined(held_out.features("test", encoder)), kept
+            joined(held_out.features("test", encoder)), whole
         )
     assert read == ["test"] * 3

@@ -66,6 +66,26 @@ def test_the_steps_of_an_epoch_begun_are_counted(tmp_path):
         fit(tmp_path, [np.nan, 1.0], Position(2, 1))
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_gradient_that_overflows_stops_unless_losses_are_scaled(
+    tmp_path, scaled
+):
+    optimizer = keras.optimizers.SGD()
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(optimizer, "mse")
+    watch = watching.FiniteLoss(tmp_path, BEGINNING, lambda *_: [], "Try.")
+    watch.set_model(model)
+    watch.on_epoch_begin(0)
+    logs = {"loss": 1.0, "gradient_norm": np.inf}
+    if scaled:
+        watch.on_train_batch_end(0, logs)
+        return
+    with pytest.raises(TrainingError, match="the gradient became infinite"):
+        watch.on_train_batch_end(0, logs)
+
+
 class Heard(Reporter):
     def __init__(self):
         self.warnings = []

@@ -201,23 +201,25 @@ class ImageTextModel(keras.Model):
         is_shared = self.negatives == "global"
         if is_shared:
             image_features = distribute.gather(image_features)
-        images, texts = self.critic.project(
-            image_features, ops.reshape(text_features, (-1, dim)), training
-        )
-        weights = self.critic.head_weights()
-        by_image = ops.reshape(texts, (-1, K, texts.shape[-1]))
-        own_images = distribute.own(images) if is_shared else images
-        own = self._own_weights(own_images, by_image, weights)
-        chosen = distribute.gather(own) if is_shared else own
-        if self.region == "matched":
-            scores = pair_scores.matched_scores(
-                self.critic, images, by_image, weights, chosen
+        # the name that a profile shows its work under
+        with tf.name_scope("critic"):
+            images, texts = self.critic.project(
+                image_features, ops.reshape(text_features, (-1, dim)), training
             )
-        else:
-            rule = (self.region, self._temperature)
-            scores = pair_scores.reduced_scores(
-                self.critic, images, texts, weights, *rule
-            )
+            weights = self.critic.head_weights()
+            by_image = ops.reshape(texts, (-1, K, texts.shape[-1]))
+            own_images = distribute.own(images) if is_shared else images
+            own = self._own_weights(own_images, by_image, weights)
+            chosen = distribute.gather(own) if is_shared else own
+            if self.region == "matched":
+                scores = pair_scores.matched_scores(
+                    self.critic, images, by_image, weights, chosen
+                )
+            else:
+                rule = (self.region, self._temperature)
+                scores = pair_scores.reduced_scores(
+                    self.critic, images, texts, weights, *rule
+                )
         if not is_shared:
             pairs = label_pairs(study_ids, K)
             pairs = distribute.block_diagonal(pairs, fill=IGNORED)

@@ -105,14 +105,13 @@ def warp(squares: Tensor, motions: Tensor, size: int) -> Tensor:
     first = (side - size) // 2
     i = tf.cast(left, tf.int32) + first
     j = tf.cast(top, tf.int32) + first
-    begin = (tf.range(tf.shape(squares)[0]) * side**2)[:, None, None]
-    pixels = tf.reshape(squares, (-1,))
+    image = tf.range(tf.shape(squares)[0])[:, None, None] + tf.zeros_like(i)
 
     def read_at(j: Tensor, i: Tensor) -> Tensor:
         inside = (i >= 0) & (i < side) & (j >= 0) & (j < side)
-        place = tf.clip_by_value(j, 0, side - 1) * side
-        place += tf.clip_by_value(i, 0, side - 1) + begin
-        value = tf.gather(pixels, place)
+        # Places of three numbers, held inside by XLA: made one by hand, they
+        # would be divided apart again for every read.
+        value = tf.gather_nd(squares, tf.stack([image, j, i], axis=-1))
         return tf.where(inside, as_float(value), 0.0)
 
     across, along = source_x - left, source_y - top

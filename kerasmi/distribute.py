@@ -74,6 +74,33 @@ def _workers() -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
+def set_intra_op_threads(threads: int | None) -> None:
+    """Says how many threads one operation may share; before any TensorFlow op.
+
+    For the rest of the process. Sums of an operation shared by several threads
+    are rounded otherwise, so that the result depends on their number.
+
+    Args:
+        threads: at least 1; None leaves it as it is.
+
+    Raises:
+        RunError: TensorFlow has already started with another number.
+    """
+    threading = tf.config.threading
+    now = threading.get_intra_op_parallelism_threads()
+    if threads in (None, now):
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise RunError(
+            f"intra_op_threads: {threads} asked for, but TensorFlow has already"
+            f" started with {now or 'all cores'}; call"
+            f" kerasmi.distribute.set_intra_op_threads({threads}) first, in a"
+            " new process, or give intra_op_threads=null"
+        ) from error
+
+
 def make_deterministic() -> None:
     """Asks TensorFlow for operations that give the same bits each time.
 

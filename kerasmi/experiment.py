@@ -70,6 +70,7 @@ def run(
 
     Raises:
         RecipeError: batches that the devices cannot share evenly.
+        RunError: TensorFlow has started with other threads than the recipe's.
         DataError: data that is missing, empty or damaged.
         TrainingError: a loss that is no number, or a full disk.
         Interrupted: a signal asked to stop.
@@ -97,6 +98,7 @@ def _work(
     pretrained: Run | None,
     services: tuple[str, ...],
 ) -> pd.DataFrame:
+    distribute.set_intra_op_threads(recipe.intra_op_threads)
     strategy = distribute.strategy(devices)
     distribute.wait_for_all(strategy)  # the others copy the run folder
     devices = strategy.num_replicas_in_sync

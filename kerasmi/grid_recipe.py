@@ -50,8 +50,21 @@ def load(
         for variant in files
         for each in ((seed, labels) for labels in read.grid.labels or (None,))
     )
+    _check_threads(origin, members)
     grid = read.grid.model_copy(update={"recipes": tuple(files.values())})
     return Plan(str(read.name), origin, grid, members)
+
+
+def _check_threads(origin: str, members: Sequence[Member]) -> None:
+    # TensorFlow is told once, for the whole process
+    found = {m.recipe.intra_op_threads: m.variant for m in members}
+    if len(found) > 1:
+        (one, first), (other, second), *_ = found.items()
+        raise RecipeError(
+            f"{origin}: intra_op_threads: {one or 'null'} in {first} but"
+            f" {other or 'null'} in {second}; the recipes of a grid share one"
+            " process, so give all the same: intra_op_threads=1"
+        )
 
 
 def _values(

@@ -143,7 +143,8 @@ class Plan:
 
 
 _PRETRAINING = (
-    *("seed", "data", "image_encoder", "text_encoder", "critic"),
+    *("seed", "precision", "intra_op_threads"),
+    *("data", "image_encoder", "text_encoder", "critic"),
     *("objective", "pretrain"),
 )
 

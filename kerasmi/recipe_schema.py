@@ -429,6 +429,13 @@ class Recipe(Section):
         " scores, bounds and probabilities in float32; `mixed_float16` scales"
         " the loss, on one device.",
     )
+    intra_op_threads: int | None = field(
+        None,
+        "Threads that one operation on the processor may share; null: all"
+        " cores. Small networks are faster with 1: operations then run side by"
+        " side, and the result is the same on any number of cores.",
+        ge=1,
+    )
     data: Data = field(Data(), "The images, their reports and their labels.")
     image_encoder: ImageEncoder = field(
         ImageEncoder(), "The network that reads the image."

@@ -12,6 +12,7 @@ def pytest_collection():
     # starts, and a file may make a tensor
     from kerasmi import distribute
 
+    distribute.set_intra_op_threads(1)  # as the phantom's recipes ask
     distribute.configure(4)
 
 

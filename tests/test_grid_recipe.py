@@ -5,7 +5,7 @@ from kerasmi import recipe as recipes
 from kerasmi.errors import RecipeError
 from kerasmi.grid_schema import pretraining
 
-PHANTOM = "data: {source: phantom, image_size: 64}\n"
+PHANTOM = "intra_op_threads: 1\ndata: {source: phantom, image_size: 64}\n"
 LOCAL = PHANTOM + (
     "text_encoder: {preset: bert_phantom}\nobjective: {scope: local}\n"
 )
@@ -75,8 +75,17 @@ def test_members_of_one_seed_share_their_pretraining(write):
     few, every, other, _ = (pretraining(m.recipe) for m in plan.members)
     assert few == every
     assert few != other
-    changed = recipes.load("local.yaml", ["seed=0", "critic.normalize=true"])
-    assert pretraining(changed) != few
+    for key in ("critic.normalize=true", "precision=mixed_bfloat16"):
+        changed = recipes.load("local.yaml", ["seed=0", key])
+        assert pretraining(changed) != few
+
+
+def test_recipes_of_other_threads_make_no_grid(write, error):
+    write(LOCAL.replace("threads: 1", "threads: null"), "other.yaml")
+    text = "grid: {recipes: [local, other]}\n"
+    assert error(text).startswith(
+        "own.yaml: intra_op_threads: 1 in local but null in other; "
+    )
 
 
 def test_values_of_a_grid_go_where_they_have_an_effect(write):

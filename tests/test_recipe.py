@@ -120,7 +120,11 @@ def test_words_of_yaml_1_1_are_words(error):
         ),
         (
             "zzz: 1",
-            "zzz: unknown key. Known here: name, seed, precision, data,",
+            "zzz: unknown key. Known here: name, seed, precision,",
+        ),
+        (
+            "intra_op_threads: 0",
+            "intra_op_threads: expected at least 1. Received: 0",
         ),
         (
             LOCAL + "pretrain: {epochs: true}",

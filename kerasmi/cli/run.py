@@ -156,14 +156,16 @@ def _assist(
     from kerasmi.worker_run import WorkerRun
 
     # it has come together with the chief, which has made the folder before
-    experiment = _start(devices, deterministic)
+    experiment = _start(recipe, devices, deterministic)
     with WorkerRun.copy(folder, recipe) as copied:
         experiment.run(
             recipe, copied, Reporter(), devices=devices, services=services
         )
 
 
-def _start(devices: int, deterministic: bool) -> ModuleType:
+def _start(
+    recipe: "Recipe", devices: int, deterministic: bool
+) -> ModuleType:
     """Starts TensorFlow on its devices; everything noisy happens here."""
     with quiet():
         import tensorflow as tf
@@ -172,6 +174,7 @@ def _start(devices: int, deterministic: bool) -> ModuleType:
 
         # its hints on retracing are for whoever writes a model
         tf.get_logger().setLevel("ERROR")
+        distribute.set_intra_op_threads(recipe.intra_op_threads)
         distribute.configure(devices)
         if deterministic:
             distribute.make_deterministic()
@@ -187,7 +190,7 @@ def _check_services(services: tuple[str, ...]) -> None:
 
 
 def _describe(recipe: "Recipe", devices: int, deterministic: bool) -> None:
-    experiment = _start(devices, deterministic)
+    experiment = _start(recipe, devices, deterministic)
     with quiet():
         lines = experiment.describe(recipe)
     width = max(len(name) for name, _ in lines)
@@ -207,7 +210,7 @@ def _work(
 
     try:
         with interruption.handled():
-            experiment = _start(devices, deterministic)
+            experiment = _start(run.recipe, devices, deterministic)
             with ConsoleReporter() as reporter:
                 _check_services(services)
                 experiment.run(

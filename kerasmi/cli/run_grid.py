@@ -16,8 +16,9 @@ from kerasmi.errors import KerasmiError
 if TYPE_CHECKING:
     from kerasmi.grid_folder import GridFolder
     from kerasmi.grid_schema import Plan
+    from kerasmi.recipe import Recipe
 
-Start = Callable[[int, bool], ModuleType]
+Start = Callable[["Recipe", int, bool], ModuleType]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _work(folder: "GridFolder", how: Options, start: Start, again: str) -> None:
 
     try:
         with interruption.handled():
-            experiment = start(how.devices, how.deterministic)
+            recipe = folder.plan.members[0].recipe
+            experiment = start(recipe, how.devices, how.deterministic)
             with ConsoleReporter() as reporter:
                 grid.run(
                     folder,
@@ -117,7 +119,8 @@ def interrupted(stopped: KeyboardInterrupt, again: str) -> InterruptedRunError:
 def _describe(plan: "Plan", how: Options, start: Start) -> None:
     from kerasmi import grid_text
 
-    experiment = start(how.devices, how.deterministic)
+    recipe = plan.members[0].recipe
+    experiment = start(recipe, how.devices, how.deterministic)
     chosen = grid_text.select(plan, how.only)
     click.echo(f"{plan.name}: {len(chosen)} of {len(plan.members)} runs")
     for name, encoders in chosen.items():

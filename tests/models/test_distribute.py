@@ -137,3 +137,13 @@ def test_a_classifier_trains_the_same_on_two_devices(two_devices):
 def test_fewer_than_one_device_is_refused():
     with pytest.raises(RunError, match="at least 1"):
         distribute.configure(0)
+
+
+def test_threads_are_fixed_once_tensorflow_has_started():
+    keras.ops.zeros(1)
+    now = distribute.facts()["threads"]["intra_op"]
+    distribute.set_intra_op_threads(now)
+    distribute.set_intra_op_threads(None)
+    with pytest.raises(RunError, match=rf"has already started with {now}; "):
+        distribute.set_intra_op_threads(now + 1)
+    assert distribute.facts()["threads"]["intra_op"] == now

@@ -1,5 +1,6 @@
 """Features and scores of a trained joint model, in blocks of bounded memory."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from kerasmi import critics  # noqa: F401  registers what a run was saved with
+from kerasmi import side_by_side
 from kerasmi.data import augment, pipeline, texts
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import RunError
@@ -106,8 +108,7 @@ class Features:
             image_size=self.recipe.data.image_size,
             image_ids=image_ids,
         )
-        for batch in batches:
-            yield self._image(batch).numpy()
+        yield from side_by_side.each(lambda b: self._image(b).numpy(), batches)
 
     def regions_of_pngs(self, pngs: Sequence[bytes]) -> np.ndarray:
         """`(I, N, D_image)` of a few images as grayscale PNGs."""
@@ -116,11 +117,12 @@ class Features:
 
     def texts(self, sentences: Sequence[str]) -> np.ndarray:
         """`(T, D_text)` of sentences or reports."""
-        blocks = [
-            self._text(*self._pack(sentences[start : start + TEXTS_AT_ONCE]))
+        blocks = (
+            self._pack(sentences[start : start + TEXTS_AT_ONCE])
             for start in range(0, len(sentences), TEXTS_AT_ONCE)
-        ]
-        return np.concatenate([block.numpy() for block in blocks])
+        )
+        found = side_by_side.each(lambda b: self._text(*b).numpy(), blocks)
+        return np.concatenate(list(found))
 
     def unread(self, sentence: str) -> list[str]:
         """What of a sentence the text encoder cannot read, in words.
@@ -166,12 +168,18 @@ class Features:
         found = np.empty((len(regions), len(texts)), np.float32)
         wide = max(1, min(len(texts), SCORES_AT_ONCE // regions.shape[1]))
         high = max(1, SCORES_AT_ONCE // (wide * regions.shape[1]))
-        for left in range(0, len(texts), wide):
+
+        def fill(left: int, top: int) -> None:
             columns = tf.constant(texts[left : left + wide, None])
-            for top in range(0, len(regions), high):
-                rows = tf.constant(regions[top : top + high])
-                block = self._score(rows, columns).numpy()
-                found[top : top + high, left : left + wide] = block
+            rows = tf.constant(regions[top : top + high])
+            block = self._score(rows, columns).numpy()
+            found[top : top + high, left : left + wide] = block
+
+        corners = itertools.product(
+            range(0, len(texts), wide), range(0, len(regions), high)
+        )
+        for _ in side_by_side.each(lambda corner: fill(*corner), corners):
+            pass
         return found
 
     def maps(self, regions: np.ndarray, texts: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi import build, callbacks, resuming, watching
+from kerasmi import build, callbacks, resuming, side_by_side, watching
 from kerasmi.data import kept, pipeline
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
@@ -201,7 +201,8 @@ def _scorer(
         blocks = held_out.images
 
     def scores(split: str) -> np.ndarray:
-        return np.concatenate([network(b).numpy() for b in blocks(split)])
+        found = side_by_side.each(lambda b: network(b).numpy(), blocks(split))
+        return np.concatenate(list(found))
 
     return scores
 

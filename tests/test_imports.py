@@ -92,6 +92,7 @@ GROUPS = {
             "pretrain",
             "retrain",
             "held_out_images",
+            "side_by_side",
             "resuming",
             "selftest",
             "watching",

@@ -163,9 +163,7 @@ def _assist(
         )
 
 
-def _start(
-    recipe: "Recipe", devices: int, deterministic: bool
-) -> ModuleType:
+def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
     """Starts TensorFlow on its devices; everything noisy happens here."""
     with quiet():
         import tensorflow as tf

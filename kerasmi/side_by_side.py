@@ -1,0 +1,50 @@
+"""Blocks of work side by side, where an operation leaves cores idle."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import tensorflow as tf
+
+Block = TypeVar("Block")
+Result = TypeVar("Result")
+
+MOST = 8  # blocks at once: each holds its memory
+
+
+def at_once() -> int:
+    """How many calls of TensorFlow keep all cores busy; 1 with a GPU.
+
+    More than one where `intra_op_threads` gives an operation fewer threads
+    than there are cores.
+    """
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    if not threads or tf.config.list_physical_devices("GPU"):
+        return 1
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(MOST, cores // threads))
+
+
+def each(
+    function: Callable[[Block], Result], blocks: Iterable[Block]
+) -> Iterator[Result]:
+    """Yields `function(block)` of each block, in order.
+
+    Args:
+        function: called from several threads, if there are cores for that.
+        blocks: read no further ahead than is worked on.
+    """
+    number = at_once()
+    if number == 1:
+        yield from map(function, blocks)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(number) as pool:
+        for block in blocks:
+            waiting.append(pool.submit(function, block))
+            if len(waiting) > number:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kerasmi import critics  # noqa: F401  registers what a run was saved with
-from kerasmi import side_by_side
+from kerasmi import (
+    critics,  # noqa: F401  registers what a run was saved with
+    side_by_side,
+)
 from kerasmi.data import augment, pipeline, texts
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import RunError

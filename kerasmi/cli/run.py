@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kerasmi.cli import run_grid
+from kerasmi.cli import run_grid, starting
 from kerasmi.cli.base import Verb
 from kerasmi.cli.quiet import quiet
 from kerasmi.cli.run_grid import interrupted
@@ -176,7 +176,7 @@ def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
         distribute.configure(devices)
         if deterministic:
             distribute.make_deterministic()
-        tf.config.list_logical_devices()
+        starting.say_everything()
     return experiment
 
 

@@ -13,5 +13,16 @@ def library(name: str) -> ModuleType:
 
         # its hints on retracing are for whoever writes a model
         tf.get_logger().setLevel("ERROR")
-        tf.config.list_logical_devices()
+        say_everything()
         return importlib.import_module(f"kerasmi.{name}")
+
+
+def say_everything() -> None:
+    """Starts TensorFlow's devices and compiler: each tells of itself once.
+
+    Call it where that is held back; then it does not come amid the progress.
+    """
+    import tensorflow as tf
+
+    tf.config.list_logical_devices()
+    tf.function(tf.identity, jit_compile=True)(tf.zeros(1))

@@ -89,6 +89,19 @@ def test_help_from_the_shell_imports_nothing_heavy():
     assert answer.stderr.strip() == ""
 
 
+def test_tensorflow_does_not_talk_amid_the_progress():
+    code = (
+        "from kerasmi.cli import starting\n"
+        "starting.library('side_by_side')\n"
+        "import tensorflow as tf\n"
+        "tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros(2))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
 # ls
 
 

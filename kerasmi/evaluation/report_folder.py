@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -218,12 +220,14 @@ class GridFolder(Folder):
             for path in sorted(found, key=self._place)
         }
 
-    def _place(self, path: Path) -> tuple[int, str, int, str]:
-        """Sorts by variant, then `seed2` before `seed10`."""
+    def _place(self, path: Path) -> tuple[int, str, list[float], str]:
+        """Sorts by variant, then by labels and seed as numbers, `all` last."""
         variant, name = path.parent.name, path.name
         order = self.variants
         place = order.index(variant) if variant in order else len(order)
-        return place, variant, len(name), name
+        words = re.findall(r"(?<=labels)all|\d+(?:\.\d+)?", name)
+        numbers = [math.inf if each == "all" else float(each) for each in words]
+        return place, variant, numbers, name
 
 
 def listed(value: str) -> list[str]:

@@ -14,7 +14,7 @@ from pages import Page
 
 from kerasmi.errors import RunError
 from kerasmi.evaluation import report, report_findings, report_html
-from kerasmi.evaluation.report_folder import RunFolder
+from kerasmi.evaluation.report_folder import GridFolder, RunFolder
 
 SECTIONS = (
     "summary",
@@ -514,6 +514,19 @@ def test_members_with_numbers_of_labels_are_known(own_grid):
     assert "local_mine/labels50-seed0" not in warning
     assert "local_mine/labels0.25-seed0" in warning
     assert "image_only/labelsall-seed0" in warning
+
+
+def test_members_are_in_the_order_of_their_labels_and_seeds(tmp_path):
+    names = [
+        *("labels50-seed2", "labels50-seed10", "labels1000-seed0"),
+        *("labelsall-seed0", "labelsall-seed1"),
+    ]
+    for name in reversed(names):
+        (tmp_path / "local_mine" / name).mkdir(parents=True)
+        (tmp_path / "local_mine" / name / "recipe.yaml").write_text("seed: 0")
+    (tmp_path / "grid.yaml").write_text("grid: {recipes: [local_mine]}\n")
+    found = list(GridFolder(tmp_path).members)
+    assert found == [f"local_mine/{name}" for name in names]
 
 
 def test_written_tables_are_shown_instead(own_grid):

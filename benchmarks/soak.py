@@ -1,0 +1,229 @@
+"""Imports, trains and evaluates for an hour in one process: nothing may grow.
+
+    python -m benchmarks soak --minutes 60
+
+Each loop draws a table of pictures and reports of its own, imports it, runs a
+small experiment on the records (pretraining, both re-trainings), evaluates it,
+writes its report, removes all of it and forgets it. Then it prints the memory
+of the process, its open file handles and its threads, and what the work folder
+held. The first loops warm up (imports, caches, pools of threads) and count for
+nothing; at the end the others are held to the bars, and one that is not met
+gives exit status 1.
+"""
+
+import argparse
+import csv
+import gc
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerasmi.cli.quiet import quiet
+
+WARM_UP = 8  # loops
+GROWTH = 50.0  # MiB an hour that the fitted line of memory may rise
+IMAGES = 160
+SMALL = (
+    "data.source=records",
+    "data.image_size=64",
+    "critic.hidden_dims=[8, 4]",
+    "pretrain.epochs=2",
+    "pretrain.batch_size=8",
+    "pretrain.warmup_steps=2",
+    "pretrain.sentences=2",
+    "retrain.tasks=[findings]",
+    "retrain.findings=[Edema]",
+    "retrain.labels=all",
+    "retrain.batch_size=16",
+    "retrain.epochs=2",
+    "evaluate.bootstrap=20",
+)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What the process holds after a loop.
+
+    Attributes:
+        hours: since the start.
+        rss: resident memory, MiB.
+        handles: open file handles.
+        threads: threads of the process.
+        disk: MiB in the work folder before it was removed.
+    """
+
+    hours: float
+    rss: float
+    handles: int
+    threads: int
+    disk: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar, in words, and whether it is met."""
+
+    words: str
+    met: bool
+
+
+def growth(loops: list[Loop]) -> float:
+    """Slope of memory over time by least squares, in MiB an hour."""
+    hours = [loop.hours for loop in loops]
+    return float(np.polyfit(hours, [loop.rss for loop in loops], 1)[0])
+
+
+def verdict(loops: list[Loop], warm_up: int = WARM_UP) -> list[Bar]:
+    """Holds the loops after the first `warm_up` to the bars.
+
+    Args:
+        loops: all of them, in order; three more than `warm_up` at least.
+        warm_up: loops that only set what handles and threads may be.
+
+    Raises:
+        ValueError: too few loops to tell.
+    """
+    first, counted = loops[:warm_up], loops[warm_up:]
+    if not first or len(counted) < 3:
+        raise ValueError(
+            f"{len(loops)} loops are too few: {warm_up} warm up, 1 at least,"
+            " and 3 more are needed"
+        )
+    slope = growth(counted)
+    bars = [
+        Bar(
+            f"memory {slope:+.1f} MiB an hour, <= {GROWTH:.0f}", slope <= GROWTH
+        )
+    ]
+    for name in ("handles", "threads"):
+        before = max(getattr(loop, name) for loop in first)
+        after = max(getattr(loop, name) for loop in counted)
+        words = f"{name} {after} at most, {before} while warming up"
+        bars.append(Bar(words, after <= before))
+    return bars
+
+
+def write_table(folder: Path, seed: int) -> Path:
+    """Draws the phantom's pictures and reports as somebody's own table."""
+    from kerasmi.data.sources.phantom import Phantom, generate
+
+    folder.mkdir()
+    phantom = Phantom(train=IMAGES, validation=0, test=0, seed=seed)
+    with open(folder / "own.csv", "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "subject", "text", "Edema"])
+        for number, record in enumerate(generate(phantom)):
+            name = f"{number}.png"
+            (folder / name).write_bytes(record.image)
+            label = record.truth["Edema"]
+            rows.writerow([name, record.subject_id, record.report, label])
+    return folder / "own.csv"
+
+
+def once(folder: Path, seed: int) -> None:
+    """Table, import, run, evaluation and report, by the public functions."""
+    from kerasmi import evaluating, experiment, recipe, runs
+    from kerasmi.data.importing import import_items
+    from kerasmi.data.sources.table import Table
+    from kerasmi.evaluation import report
+    from kerasmi.reporter import Reporter
+
+    source = Table(write_table(folder / "own", seed), labels=["Edema"])
+    records = folder / "records"
+    # one thread decodes: a pool of processes would hide what it leaks
+    import_items(source, records, image_size=64, workers=1)
+    words = (*SMALL, f"data.path={records}", f"seed={seed}")
+    loaded = recipe.load("local_mine", words)
+    with runs.Run.create(folder / "run", loaded) as made:
+        experiment.run(loaded, made, Reporter())
+    evaluating.evaluate(
+        runs.Run.open(folder / "run"), ("mi", "retrieval", "probe")
+    )
+    report.write(folder / "run")
+
+
+def size(folder: Path) -> float:
+    """MiB of all files below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files) / 2**20
+
+
+def held(begun: float, disk: float) -> Loop:
+    """What this process holds now."""
+    gc.collect()
+    status = dict(
+        line.split(":", 1)
+        for line in Path("/proc/self/status").read_text("utf-8").splitlines()
+    )
+    return Loop(
+        hours=(time.monotonic() - begun) / 3600,
+        rss=int(status["VmRSS"].split()[0]) / 1024,
+        handles=len(os.listdir("/proc/self/fd")),
+        threads=int(status["Threads"]),
+        disk=disk,
+    )
+
+
+def soak(minutes: float, most: int | None) -> list[Loop]:
+    """Loops until the time or the number is spent; prints each."""
+    from kerasmi import experiment
+
+    begun = time.monotonic()
+    loops: list[Loop] = []
+    print("| loop | minutes | memory, MiB | handles | threads | disk, MiB |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for number in itertools.count(1):
+        folder = Path(tempfile.mkdtemp(prefix="kerasmi-soak-"))
+        try:
+            once(folder, seed=number)
+            disk = size(folder)
+        finally:
+            shutil.rmtree(folder)
+        experiment.forget()
+        now = held(begun, disk)
+        loops.append(now)
+        print(
+            f"| {number} | {now.hours * 60:.1f} | {now.rss:.1f} |"
+            f" {now.handles} | {now.threads} | {now.disk:.1f} |",
+            flush=True,
+        )
+        if number == most or now.hours * 60 >= minutes:
+            return loops
+
+
+def main() -> int:
+    """Soaks, and gives the verdict; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--loops", type=int, help="stop after so many")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP)
+    asked = parser.parse_args()
+    with quiet():
+        import tensorflow as tf
+
+        from kerasmi import distribute
+
+        tf.get_logger().setLevel("ERROR")
+        distribute.configure(1)
+        distribute.make_deterministic()
+        tf.config.list_logical_devices()
+    loops = soak(asked.minutes, asked.loops)
+    try:
+        bars = verdict(loops, asked.warm_up)
+    except ValueError as error:
+        sys.exit(str(error))
+    print()
+    for bar in bars:
+        print(f"- {bar.words}: {'met' if bar.met else 'NOT met'}")
+    return 0 if all(bar.met for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

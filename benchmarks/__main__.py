@@ -22,6 +22,7 @@ NAMES = {
     "import_memory": "import_memory",
     "inspect_index": "inspect_index",
     "resume": "resume",
+    "soak": "soak",
     "sentences": "sentences",
     "sizing": "sizing",
 }

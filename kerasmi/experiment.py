@@ -1,7 +1,6 @@
 """The whole experiment: pretrain, retrain, evaluate. A recipe in, a run out."""
 
 import dataclasses
-import gc
 import itertools
 import os
 import time
@@ -29,6 +28,7 @@ from kerasmi.data.records import read
 from kerasmi.errors import RecipeError, RunError, TrainingError
 from kerasmi.evaluation import auc, figures, report, tables
 from kerasmi.folder import is_full
+from kerasmi.forgetting import forget as forget
 from kerasmi.held_out_images import HeldOutImages
 from kerasmi.models import loading
 from kerasmi.models.image_encoder import ImageEncoder
@@ -171,14 +171,6 @@ def _compare_starts(run: Run, reporter: Reporter) -> None:
             "this start is not like the one before, so the results may differ"
             f" from those of a run in one go: {'; '.join(found)}"
         )
-
-
-def forget() -> None:
-    """Frees what an experiment leaves in the process, between two of them."""
-    import keras
-
-    keras.backend.clear_session()
-    gc.collect()
 
 
 def _check_devices(recipe: Recipe, devices: int) -> None:

@@ -97,6 +97,7 @@ GROUPS = {
             "selftest",
             "watching",
             "experiment",
+            "forgetting",
             "measure",
             "pictures",
             "exporting",

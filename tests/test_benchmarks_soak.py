@@ -1,0 +1,52 @@
+"""The verdict of a soak, of loops that are made up."""
+
+import pytest
+
+from benchmarks.soak import Loop, growth, verdict
+
+
+def loops(number=20, each=0.0, **late):
+    """Loops of a minute; `each` MiB more in each, `late` from the 15th on."""
+    return [
+        Loop(
+            hours=k / 60,
+            rss=1000 + each * k,
+            handles=11 + (late.get("handles", 0) if k >= 15 else 0),
+            threads=22 + (late.get("threads", 0) if k >= 15 else 0),
+            disk=20,
+        )
+        for k in range(number)
+    ]
+
+
+def test_growth_is_mib_an_hour():
+    assert growth(loops(each=0.5)) == pytest.approx(30)
+
+
+def test_a_flat_process_meets_all_bars():
+    assert [bar.met for bar in verdict(loops())] == [True, True, True]
+
+
+def test_memory_that_rises_a_mib_in_each_loop_is_told():
+    memory, handles, threads = verdict(loops(each=1))
+    assert memory.words == "memory +60.0 MiB an hour, <= 50"
+    assert (memory.met, handles.met, threads.met) == (False, True, True)
+
+
+@pytest.mark.parametrize("name", ["handles", "threads"])
+def test_one_handle_or_thread_more_than_while_warming_up_is_told(name):
+    bars = verdict(loops(**{name: 1}))
+    assert [bar.words for bar in bars if not bar.met] == [
+        f"{name} {12 if name == 'handles' else 23} at most,"
+        f" {11 if name == 'handles' else 22} while warming up"
+    ]
+
+
+def test_what_grows_while_warming_up_counts_for_nothing():
+    early, late = loops(8, each=100), loops(20)[8:]
+    assert all(bar.met for bar in verdict(early + late, warm_up=8))
+
+
+def test_too_few_loops_give_no_verdict():
+    with pytest.raises(ValueError, match="too few"):
+        verdict(loops(10))

@@ -41,6 +41,7 @@ def make(folder: Path, images: int) -> None:
     """Writes the same images as PNG files and as a data set."""
     import tensorflow as tf
 
+    from kerasmi.data import stored_png
     from kerasmi.data.records import write
     from kerasmi.data.schema import EDEMA_SEVERITY, PATHOLOGY9
     from kerasmi.data.sources import phantom
@@ -60,7 +61,7 @@ def make(folder: Path, images: int) -> None:
         if record.split == "train":
             (files / f"{record.image_id}.png").write_bytes(png)
         # as an import stores it
-        stored = tf.io.encode_png(pixels, compression=0).numpy()
+        stored = stored_png.encode(pixels[..., 0])
         return dataclasses.replace(record, image=stored)
 
     write(

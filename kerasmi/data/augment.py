@@ -5,11 +5,13 @@ report's "left" and "right" become false.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kerasmi.data import images
+from kerasmi.data import images, stored_png
+from kerasmi.data.stored_png import Rows
 from kerasmi.types import Tensor
 
 
@@ -72,16 +74,14 @@ def margin(augmentation: Augmentation | None, size: int) -> int:
     return max(0, math.ceil(farthest - half)) + 1
 
 
-@tf.function(jit_compile=True, autograph=False)
-def warp(squares: Tensor, motions: Tensor, size: int) -> Tensor:
+def warp(rows: Rows, motions: Tensor, size: int) -> Tensor:
     """Rotates, scales and shifts images about their centre, then crops them.
 
     An output pixel p is read at c + R(p - c - t) / s, with c the centre, R
     the rotation, t the shift and s the scale. Bilinear; black (0) outside.
-    One kernel for the batch, compiled by XLA for each of its shapes.
 
     Args:
-        squares: `(B, S, S)` uint16 or float32 in [0, 1], see `read`.
+        rows: B images, uint16 or float32 in [0, 1].
         motions: `(B, 4)`: angle, scale, down, right, see `draw`.
         size: Side of the results, in pixels.
 
@@ -89,9 +89,23 @@ def warp(squares: Tensor, motions: Tensor, size: int) -> Tensor:
         `(B, size, size, 1)` float32; the central square, exactly, where
         nothing moves.
     """
-    side = squares.shape[1]
+    pixels = tf.reshape(rows.pixels, (-1,))
+    made: Tensor = _warp(pixels, rows.places, motions, size)
+    return made
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _warp(pixels: Tensor, places: Tensor, motions: Tensor, size: int) -> Tensor:
+    """One kernel for the batch, compiled by XLA for each of its shapes.
+
+    Pixels come in one dimension: of more, XLA divides every place apart.
+    """
+    batch = tf.shape(motions)[0]
     angle, scale, down, right = (
         part[:, None, None] for part in tf.unstack(motions, axis=1)
+    )
+    first, stride, height, width = (
+        part[:, None, None] for part in tf.unstack(places, axis=1)
     )
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
     middle = (size - 1) / 2
@@ -101,23 +115,54 @@ def warp(squares: Tensor, motions: Tensor, size: int) -> Tensor:
     source_x = cosine * column - sine * row + (middle - (cosine * x - sine * y))
     source_y = sine * column + cosine * row + (middle - (sine * x + cosine * y))
     left, top = tf.floor(source_x), tf.floor(source_y)
-    # Added to whole numbers, so that no margin changes how weights are rounded.
-    first = (side - size) // 2
-    i = tf.cast(left, tf.int32) + first
-    j = tf.cast(top, tf.int32) + first
-    image = tf.range(tf.shape(squares)[0])[:, None, None] + tf.zeros_like(i)
+    # Added to whole numbers: what lies beside the square changes no weight.
+    i = tf.cast(left, tf.int32) + (width - size) // 2
+    j = tf.cast(top, tf.int32) + (height - size) // 2
+    begin = tf.range(batch)[:, None, None] * (tf.size(pixels) // batch) + first
+    place = j * stride + i + begin
+    inside_x, inside_y = (
+        [(k >= 0) & (k < side), (k >= -1) & (k < side - 1)]
+        for k, side in ((i, width), (j, height))
+    )
 
-    def read_at(j: Tensor, i: Tensor) -> Tensor:
-        inside = (i >= 0) & (i < side) & (j >= 0) & (j < side)
-        # Places of three numbers, held inside by XLA: made one by hand, they
-        # would be divided apart again for every read.
-        value = tf.gather_nd(squares, tf.stack([image, j, i], axis=-1))
+    def read_at(down: int, right: int) -> Tensor:
+        # XLA holds what lies outside of all pixels inside.
+        value = tf.gather(pixels, place + (down * stride + right))
+        inside = inside_x[right] & inside_y[down]
         return tf.where(inside, as_float(value), 0.0)
 
     across, along = source_x - left, source_y - top
-    above = read_at(j, i) * (1 - across) + read_at(j, i + 1) * across
-    below = read_at(j + 1, i) * (1 - across) + read_at(j + 1, i + 1) * across
+    above = read_at(0, 0) * (1 - across) + read_at(0, 1) * across
+    below = read_at(1, 0) * (1 - across) + read_at(1, 1) * across
     return (above * (1 - along) + below * along)[..., None]
+
+
+def read_rows(pngs: Tensor, size: int, margin: int) -> Rows:
+    """Reads a batch of images of which the shorter side is `size`.
+
+    Args:
+        pngs: `(B,)` strings.
+        size: Side of the central square, in pixels.
+        margin: Pixels around it that `warp` may reach.
+
+    Returns:
+        The images, as they lie in their files where all are stored alike
+        (`kerasmi.data.stored_png`), else decoded and cut to what is reached.
+    """
+
+    def decoded() -> Rows:
+        return stored_png.of_squares(read(pngs, size, margin, resize=False))
+
+    def stored(depth: int, otherwise: Callable[[], Rows]) -> Rows:
+        known, height, width = stored_png.sizes(pngs, depth)
+        made: Rows = tf.cond(
+            tf.reduce_all(known),
+            lambda: stored_png.rows(pngs, depth, height, width),
+            otherwise,
+        )
+        return made
+
+    return stored(16, lambda: stored(8, decoded))
 
 
 def read(

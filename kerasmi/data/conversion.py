@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import tensorflow as tf
 
-from kerasmi.data import dicom, images
+from kerasmi.data import dicom, images, stored_png
 from kerasmi.types import Tensor
 
 TAIL = 0.005  # share of the pixels beyond each percentile
@@ -146,11 +146,14 @@ def _first_above(counts: Tensor, share: Tensor) -> Tensor:
 def _encode(image: Tensor, deep: Tensor) -> Tensor:
     # Stored, not deflated: written once, and read in every epoch.
     def png(limit: float, kind: tf.DType) -> Tensor:
-        pixels = tf.cast(tf.round(image * limit), kind)
-        return tf.io.encode_png(pixels, compression=0)
+        pixels = tf.cast(tf.round(image * limit), kind)[..., 0]
+        return tf.numpy_function(
+            stored_png.encode, [pixels], tf.string, stateful=False
+        )
 
-    return tf.cond(
+    encoded = tf.cond(
         deep,
         lambda: png(65535.0, tf.uint16),
         lambda: png(255.0, tf.uint8),
     )
+    return tf.ensure_shape(encoded, ())

@@ -18,6 +18,7 @@ from kerasmi.data.augment import Augmentation
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.kept import Content
 from kerasmi.data.labels import Blank, Uncertain, targets
+from kerasmi.data.stored_png import Rows, of_squares
 from kerasmi.data.stream import Order
 from kerasmi.data.texts import BUCKETS, Tokenizer
 from kerasmi.errors import DataError
@@ -102,7 +103,7 @@ def pairs(
     def read(serialized: Tensor) -> Content:
         record = wire.parse(serialized, ("image", "study_number", "sentences"))
         return {
-            "squares": pictures.read(record["image"]),
+            "images": pictures.read(record["image"]),
             "study_ids": record["study_number"],
             "texts": written.read(record["sentences"]),
         }
@@ -115,7 +116,7 @@ def pairs(
         # what is ragged forgets how many images a batch has
         shape = (content["study_ids"].shape[0], sentences, None)
         return {
-            "images": pictures.make(seed, content["squares"]),
+            "images": pictures.make(seed, content["images"]),
             "token_ids": tf.ensure_shape(token_ids, shape),
             "padding_mask": tf.ensure_shape(mask, shape),
             "study_ids": content["study_ids"],
@@ -213,12 +214,12 @@ def labelled(
     pictures = _Pictures(dataset, image_size, augmentation)
 
     def read(serialized: Tensor) -> Content:
-        return {"squares": pictures.read(_png(serialized))}
+        return {"images": pictures.read(_png(serialized))}
 
     def make(seed: Tensor, row: Tensor, content: Content) -> tuple:
         made = content.get("given")
         if made is None:
-            made = pictures.make(seed, content["squares"])
+            made = pictures.make(seed, content["images"])
         return made, tf.gather(values, tf.searchsorted(places, row))
 
     order = Order(
@@ -274,10 +275,10 @@ def images(
     pictures = _Pictures(dataset, image_size, None)
 
     def read(serialized: Tensor) -> Content:
-        return {"squares": pictures.read(_png(serialized))}
+        return {"images": pictures.read(_png(serialized))}
 
     def make(seed: Tensor, _: Tensor, content: Content) -> Tensor:
-        return pictures.make(seed, content["squares"])
+        return pictures.make(seed, content["images"])
 
     order = Order(batch_size, shuffle=False, drop_remainder=False)
     numbers = rows.index.to_numpy()
@@ -299,6 +300,7 @@ class _Pictures:
         self.augmentation = augmentation
         self.margin = augment.margin(augmentation, size)
         self.resize = dataset.image_size != size
+        self.held = False
 
     @property
     def side(self) -> int:
@@ -306,21 +308,24 @@ class _Pictures:
 
     def hold(self, serialized: Tensor) -> None:
         """Reads no more around the squares than these records have."""
+        self.held = True
         if not self.resize:
             self.margin = kept.margin(serialized, self.size, self.margin)
 
-    def read(self, pngs: Tensor) -> Tensor:
-        return augment.read(pngs, self.size, self.margin, self.resize)
+    def read(self, pngs: Tensor) -> Tensor | Rows:
+        if self.augmentation is None or self.resize or self.held:
+            return augment.read(pngs, self.size, self.margin, self.resize)
+        return augment.read_rows(pngs, self.size, self.margin)
 
-    def make(self, seed: Tensor, squares: Tensor) -> Tensor:
+    def make(self, seed: Tensor, found: Tensor | Rows) -> Tensor:
         if self.augmentation is None:
-            return augment.as_float(squares)[..., None]
+            return augment.as_float(found)[..., None]
+        rows = found if isinstance(found, Rows) else of_squares(found)
+        batch = rows.places.shape[0]
         key = stream.fold_in(seed, _MOTION)
-        motions = augment.draw(self.augmentation, key, tf.shape(squares)[0])
-        made = augment.warp(squares, motions, self.size)
-        return tf.ensure_shape(
-            made, (squares.shape[0], self.size, self.size, 1)
-        )
+        motions = augment.draw(self.augmentation, key, tf.shape(rows.places)[0])
+        made = augment.warp(rows, motions, self.size)
+        return tf.ensure_shape(made, (batch, self.size, self.size, 1))
 
 
 class _Texts:

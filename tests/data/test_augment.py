@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from kerasmi.data import augment, images
 from kerasmi.data.augment import Augmentation
+from kerasmi.data.stored_png import of_squares
 
 BESIDE = 24  # holds every picture of these tests
 
@@ -17,7 +18,9 @@ def picture(height=8, width=8, seed=0):
 def warp(image, angle=0.0, scale=1.0, down=0.0, right=0.0, size=8):
     motion = tf.constant([np.radians(angle), scale, down, right], tf.float32)
     square = images.centre_crop(tf.constant(image), size, margin=BESIDE)
-    return augment.warp(square[None, ..., 0], motion[None], size)[0].numpy()
+    return augment.warp(of_squares(square[None, ..., 0]), motion[None], size)[
+        0
+    ].numpy()
 
 
 def reference(image, angle, scale, down, right, size):
@@ -135,7 +138,7 @@ def test_the_left_stays_left():
     image[:, :6] = 1
     motions = augment.draw(Augmentation(), tf.constant([0, 0]), 100)
     squares = tf.repeat(tf.constant(image)[None, ..., 0], 100, axis=0)
-    for warped in augment.warp(squares, motions, 16).numpy():
+    for warped in augment.warp(of_squares(squares), motions, 16).numpy():
         assert warped[:, :8].sum() > 5 * warped[:, 8:].sum()
 
 
@@ -151,7 +154,10 @@ def test_a_batch_in_one_kernel_agrees_with_tensorflows_own_warp(ranges):
     )
     assert squares.dtype == tf.uint16
     for image, motion, made in zip(
-        stored, motions, augment.warp(squares, motions, size), strict=True
+        stored,
+        motions,
+        augment.warp(of_squares(squares), motions, size),
+        strict=True,
     ):
         expected = projected(images.to_float(image), motion, size)
         np.testing.assert_allclose(made, expected, atol=5e-5)
@@ -193,7 +199,8 @@ def test_the_margin_holds_all_that_a_map_reads(ranges):
         for beside in (margin, margin + 9)
     )
     np.testing.assert_array_equal(
-        augment.warp(narrow, motions, size), augment.warp(wide, motions, size)
+        augment.warp(of_squares(narrow), motions, size),
+        augment.warp(of_squares(wide), motions, size),
     )
 
 
@@ -205,7 +212,9 @@ def test_parallel_calls_do_not_change_the_result(make):
     def prepare(step, batch):
         seed = tf.stack([5, step])
         motions = augment.draw(Augmentation(), seed, tf.shape(batch)[0])
-        return augment.warp(augment.read(batch, 8, margin=3), motions, 8)
+        return augment.warp(
+            of_squares(augment.read(batch, 8, margin=3)), motions, 8
+        )
 
     one, four = (
         np.concatenate(list(batches.map(prepare, calls).as_numpy_iterator()))

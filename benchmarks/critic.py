@@ -3,7 +3,7 @@
     python -m benchmarks critic
     python -m benchmarks critic --scopes local --batches 64 256 --rounds 5
     python -m benchmarks critic --batches 1024 --rounds 0
-    python -m benchmarks critic --threads 2 --device gpu
+    python -m benchmarks critic --threads 1 2 --device gpu
 
 Features are given: 16 regions of 512 and sentences of 768 (local), one region
 of 768 and reports of 768 (global). The critic is the paper's (1024, 512), the
@@ -187,7 +187,7 @@ def published(
 
 
 def measured(
-    scope: str, batch: int, options: argparse.Namespace
+    scope: str, batch: int, threads: int, options: argparse.Namespace
 ) -> dict[str, str]:
     """A row: every side of one batch that is not too large for it."""
     names = [n for n in SIDES if batch <= _largest(scope, n, options.largest)]
@@ -197,12 +197,13 @@ def measured(
         running = {}
         for name in names:
             words = ["benchmarks.critic", "--side", name, "--scopes", scope]
-            words += ["--batches", str(batch), "--device", options.device]
-            side = stack.enter_context(sides.Side(words, options.threads))
+            words += ["--batches", str(batch), *sides.device_words(options)]
+            side = stack.enter_context(sides.Side(words, threads))
             side.wait()  # or the first calls would be in each other's way
             running[name] = side
         sides.interleave(running.values(), options.rounds)
-        return row(scope, batch, running, options.device)
+        found = row(scope, batch, running, sides.clock(options))
+        return {"threads": str(threads), **found}
 
 
 def _largest(scope: str, name: str, asked: int | None) -> float:
@@ -214,10 +215,9 @@ def _largest(scope: str, name: str, asked: int | None) -> float:
 
 
 def row(
-    scope: str, batch: int, running: dict[str, sides.Side], device: str
+    scope: str, batch: int, running: dict[str, sides.Side], clock: str
 ) -> dict[str, str]:
     """Seconds, MB and ratios of what was measured."""
-    clock = "wall" if device == "gpu" else "cpu"
     seconds = {
         name: side.values(clock) or [side.first[clock]]
         for name, side in running.items()
@@ -261,8 +261,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     batches = [8, 16, 32, 64, 128, 256]
     parser.add_argument("--batches", nargs="+", type=int, default=batches)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    sides.add_device(parser)
     parser.add_argument("--only", nargs="+", choices=SIDES)
     parser.add_argument(
         "--largest", type=int, help="batch of all sides but kerasmi's"
@@ -276,16 +276,19 @@ def main() -> None:
     options = parsed()
     if options.side:
         (scope,), (batch,) = options.scopes, options.batches
+        if options.side != "published":  # which is in PyTorch
+            sides.choose_device(options)
         work(options.side, scope, batch, options.device)
         return
     rows = [
-        measured(scope, batch, options)
+        measured(scope, batch, threads, options)
+        for threads in options.threads
         for scope in options.scopes
         for batch in options.batches
     ]
     columns = dict.fromkeys(key for each in rows for key in each)
     print(sides.markdown([{**dict.fromkeys(columns, "-"), **r} for r in rows]))
-    print(f"\n{options.threads} thread(s); {sides.machine()}")
+    print(f"\n{sides.machine()}; {sides.device_told(options)}")
 
 
 if __name__ == "__main__":

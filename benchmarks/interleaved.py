@@ -1,16 +1,8 @@
-"""Sides of a comparison in one process, in turn, on one thread."""
+"""Sides of a comparison in one process, in turn."""
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
-
-
-def hold_to_one_thread() -> None:
-    """Before TensorFlow is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 
 def processor_seconds(

@@ -8,7 +8,8 @@ Runs it from an empty folder, in a process of its own, and reads its log and
 the processor's clock four times a second. Against another commit, a worktree
 of it does the same job, run after run in turn. Seconds of the processor are
 of all threads and of the workers that draw the phantom; `start and rest` is
-imports, tracing before the first stage, and what lies between stages.
+imports, tracing before the first stage, and what lies between stages. On a GPU
+the wall's seconds are those to read.
 """
 
 import argparse
@@ -107,9 +108,12 @@ def main() -> None:
     add("--against", help="a commit that does the same beside")
     add("--rounds", type=int, default=1)
     add("--threads", type=int, default=2)
+    sides.add_device(parser)
     add("--set", nargs="*", default=[], help="overrides of the recipe")
     arguments = parser.parse_args()
-    print(f"{sides.machine()}; {arguments.threads} thread(s)\n")
+    os.environ.update(sides.device_environment(arguments))
+    told = sides.device_told(arguments)
+    print(f"{sides.machine()}; {arguments.threads} thread(s); {told}\n")
     with sides.trees(arguments.against) as trees:
         runs: dict[str, list] = {side: [] for side in trees}
         for _ in range(arguments.rounds):

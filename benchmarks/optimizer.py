@@ -4,16 +4,17 @@
     python -m benchmarks.optimizer --layers 2 --rounds 9
 
 One update of every variable, the gradient of the word pieces being sparse as
-it is in training; biases and normalisation are not decayed. On one thread, in
+it is in training; biases and normalisation are not decayed. Processor time, in
 turn; a median of rounds with the least and the most. The last columns are what
 the updates have moved a weight by at most, and how far apart the two are.
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import interleaved
+from benchmarks import interleaved, sides
 
 _VOCABULARY, _POSITIONS, _DIM, _HIDDEN = 28_996, 512, 768, 3072
 _ROWS = 900  # word pieces of a batch
@@ -70,8 +71,14 @@ def main() -> None:
     )
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     arguments = parser.parse_args()
-    interleaved.hold_to_one_thread()
+    if len(arguments.threads) > 1:
+        words = ["--layers", str(arguments.layers)]
+        words += ["--rounds", str(arguments.rounds)]
+        sides.each_threads("benchmarks.optimizer", words, arguments.threads)
+        return
+    os.environ.update(sides.thread_environment(*arguments.threads))
     import keras
     import numpy as np
 

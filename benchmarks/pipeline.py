@@ -2,6 +2,7 @@
 
     python -m benchmarks pipeline
     python -m benchmarks pipeline --images 64 --rounds 3 --threads 1
+    python -m benchmarks pipeline --device gpu
 
 The reference's way: 16-bit PNG files of 256 x 300 pixels, read by OpenCV,
 turned and shifted by PIL (nearest pixel, as torchvision does it), cropped,
@@ -9,11 +10,14 @@ divided by their maximum; three rows of 320 token ids made ready before, and
 the image's row of a table; batches of 8 by torch's collate. Ours: the same
 images in shards, one bilinear affine map, the report tokenised, batches of 8.
 
-    shards  records read and decoded each time, as a large data set is
+    shards  records read each time, as a large data set is: every shard stands
+            64 times in an epoch, so that the buffer of 2,048 records stays full
     kept    decoded once and held, as a split of up to 256 MiB is
 
 Seconds are those of the processor, medians over rounds (smallest and largest).
-The last table is of the main job: the share of a step that training waits.
+The last table is of the main job: the share of a step that training waits, by
+the clock; `--device` says where its steps run. The processor makes batches in
+any case.
 """
 
 import argparse
@@ -23,7 +27,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ BAR, WAIT = 4.5, 0.05
 BATCH, SIZE, TOKENS = 8, 256, 320
 ROTATION, SHIFT = 20.0, 0.1  # degrees, share of the side
 STEPS = 40  # of training, for each round
+COPIES = 64  # of every shard in an epoch
 
 
 def make(folder: Path, images: int) -> None:
@@ -175,10 +180,11 @@ def ours(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     from kerasmi.models.text_encoder import TextEncoder, build_vocabulary
     from kerasmi.models.tokenizer import Tokenizer
 
-    if options.worker == "shards":
-        kept.KEPT_BYTES = stream.IN_MEMORY_BYTES = 0
     dataset = Dataset.open(options.folder / "shards")
     words = build_vocabulary(record.report for record in read(dataset, "train"))
+    if options.worker == "shards":
+        kept.KEPT_BYTES = stream.IN_MEMORY_BYTES = 0
+        stream.batches = repeated(stream.batches)
     batches, steps = pipeline.pairs(
         dataset,
         "train",
@@ -201,10 +207,24 @@ def ours(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     return epoch
 
 
+def repeated(batches: Callable[..., Any]) -> Callable[..., Any]:
+    """`stream.batches` of a data set that has every shard many times."""
+
+    def of_many(dataset: Any, split: str, rows: Any, order: Any) -> Any:
+        one = tuple(shard for shard in dataset.index if shard.split == split)
+        many = dataclasses.replace(dataset, index=one * COPIES)
+        records = sum(shard.records for shard in one)
+        again = [rows + copy * records for copy in range(COPIES)]
+        return batches(many, split, np.concatenate(again), order)
+
+    return of_many
+
+
 def waiting(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     """Steps of the main job, each with a new batch of its pipeline."""
     from benchmarks import recipe_step
 
+    sides.choose_device(options)
     _, model, train, _ = recipe_step.parts(
         "local_mine", ("pretrain.epochs=1000",)
     )
@@ -277,7 +297,8 @@ def waits(
     folder: Path, options: argparse.Namespace, threads: int
 ) -> dict[str, str]:
     """The share of a step of the main job that training waits for data."""
-    with _side("waiting", folder, threads) as side:
+    device = sides.device_words(options)
+    with _side("waiting", folder, threads, device) as side:
         sides.interleave([side], options.rounds)
         shares = [
             100 * waited / (waited + worked)
@@ -294,9 +315,12 @@ def waits(
     }
 
 
-def _side(name: str, folder: Path, threads: int) -> sides.Side:
+def _side(
+    name: str, folder: Path, threads: int, device: Iterable[str] = ()
+) -> sides.Side:
     words = ["benchmarks.pipeline", "--worker", name, "--folder", str(folder)]
-    return sides.Side([*words, "--threads", str(threads)], threads)
+    words += ["--threads", str(threads), *device]
+    return sides.Side(words, threads)
 
 
 def main() -> None:
@@ -308,6 +332,7 @@ def main() -> None:
     add("--images", type=int, default=128)
     add("--rounds", type=int, default=5)
     add("--threads", type=int, nargs="+", default=[1, 2])
+    sides.add_device(parser)
     add("--worker", choices=(*WORKERS, "make"), help=argparse.SUPPRESS)
     add("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -318,7 +343,8 @@ def main() -> None:
         (options.threads,) = options.threads
         sides.serve(WORKERS[options.worker](options))
         return
-    print(f"{sides.machine()}; {options.images} images\n")
+    told = sides.device_told(options)
+    print(f"{sides.machine()}; {options.images} images; {told}\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         words = ["benchmarks.pipeline", "--worker", "make", "--folder", name]

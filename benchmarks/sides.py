@@ -5,6 +5,7 @@ and says what it cost. Rounds are interleaved, so that other load on the
 machine falls on all sides alike; the median over rounds is what counts.
 """
 
+import argparse
 import contextlib
 import datetime
 import json
@@ -37,6 +38,66 @@ def thread_environment(threads: int) -> dict[str, str]:
 def one_thread() -> None:
     """Holds this process to one thread, before TensorFlow is imported."""
     os.environ.update(thread_environment(1))
+
+
+# === Options that several have ===
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--tf32`; see `choose_device`."""
+    add = parser.add_argument
+    add("--device", choices=("cpu", "gpu"), default="cpu")
+    add("--tf32", action="store_true", help="GPU: products in TensorFloat-32")
+
+
+def choose_device(options: argparse.Namespace) -> None:
+    """Holds TensorFlow to what was asked for, before it does anything."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(options.tf32)
+    gpus = tf.config.list_physical_devices("GPU")
+    if options.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    elif not gpus:
+        raise SystemExit("--device gpu: TensorFlow finds none")
+
+
+def device_words(options: argparse.Namespace) -> list[str]:
+    """The same options for a worker."""
+    tf32 = ["--tf32"] if options.tf32 else []
+    return ["--device", options.device, *tf32]
+
+
+def device_environment(options: argparse.Namespace) -> dict[str, str]:
+    """Variables that do the same for a command that has no such options."""
+    if options.device == "cpu":
+        return {"CUDA_VISIBLE_DEVICES": "-1"}
+    look = (
+        "import tensorflow as t; print(t.config.list_physical_devices('GPU'))"
+    )
+    command = [sys.executable, "-c", look]
+    if "GPU" not in subprocess.check_output(command, text=True):
+        raise SystemExit("--device gpu: TensorFlow finds none")
+    return {} if options.tf32 else {"NVIDIA_TF32_OVERRIDE": "0"}
+
+
+def device_told(options: argparse.Namespace) -> str:
+    """The device in words, and on a GPU what its products are made in."""
+    if options.device == "cpu":
+        return "cpu"
+    return f"gpu, TensorFloat-32 {'on' if options.tf32 else 'off'}"
+
+
+def clock(options: argparse.Namespace) -> str:
+    """The measure that counts: what the processor spends, or the wall's."""
+    return "wall" if options.device == "gpu" else "cpu"
+
+
+def each_threads(module: str, words: list[str], threads: list[int]) -> None:
+    """Prints what a benchmark prints for each number of threads in turn."""
+    for number in threads:
+        told = run([module, *words, "--threads", str(number)], threads=number)
+        print(f"{number} thread(s)\n\n{told}", flush=True)
 
 
 # === Inside a worker ===

@@ -2,11 +2,14 @@
 
     python -m benchmarks step_profile
     python -m benchmarks step_profile --against ce4b565
+    python -m benchmarks step_profile --device gpu
 
 The step is that of a recipe (`local_mine`) on its own data, one thread, with
 a fixed batch, so that the input pipeline is not in it. Processor time is of
 interleaved rounds without the profiler. The profiler's milliseconds are by the
-clock and stretched by other load and by itself: read them as shares.
+clock and stretched by other load and by itself: read them as shares. On a GPU
+seconds are of the clock, until the last step is done, and the profile is of
+the processor, which gives the GPU its work.
 """
 
 import argparse
@@ -98,11 +101,13 @@ def profiled(step: Callable[[], Any], steps: int) -> dict[str, dict]:
     return {"by part": by_part, "by kind": by_kind, "operations": number}
 
 
-def worker(recipe: str, steps: int) -> Callable[[], dict]:
+def worker(options: argparse.Namespace) -> Callable[[], dict]:
     """Profiles first; then each round is `steps` steps, timed."""
     from benchmarks import recipe_step
 
-    step, _ = recipe_step.make(recipe)
+    sides.choose_device(options)
+    steps = options.steps
+    step, _ = recipe_step.make(options.recipe)
     for _ in range(5):
         step()
     rounds = 0
@@ -113,7 +118,8 @@ def worker(recipe: str, steps: int) -> Callable[[], dict]:
         if rounds == 1:
             return profiled(step, steps)
         for _ in range(steps):
-            step()
+            logs = step()
+        float(logs["loss"])  # waits for the device
         return {}
 
     return one
@@ -130,12 +136,14 @@ def main() -> None:
     add("--rounds", type=int, default=5)
     add("--against", help="a commit, profiled beside")
     add("--here", action="store_true", help=argparse.SUPPRESS)
+    sides.add_device(parser)
     options = parser.parse_args()
     if options.here:
-        sides.serve(worker(options.recipe, options.steps))
+        sides.serve(worker(options))
         return
     words = ["benchmarks.step_profile", "--here", "--recipe", options.recipe]
-    words += ["--steps", str(options.steps)]
+    words += ["--steps", str(options.steps), *sides.device_words(options)]
+    clock = sides.clock(options)
     with contextlib.ExitStack() as stack:
         trees = stack.enter_context(sides.trees(options.against))
         made = {
@@ -144,19 +152,20 @@ def main() -> None:
         }
         sides.interleave(made.values(), options.rounds)
         spent = {
-            name: [1000 * cpu / options.steps for cpu in side.values("cpu")]
+            name: [1000 * s / options.steps for s in side.values(clock)]
             for name, side in made.items()
         }
         profiles = {name: side.first for name, side in made.items()}
     rows = [
         {
             "side": name,
-            "processor ms a step": sides.spread(spent[name], 1),
+            f"{clock} ms a step": sides.spread(spent[name], 1),
             "operations a step": f"{profiles[name]['operations']:.0f}",
         }
         for name in made
     ]
-    print(f"{sides.machine()}; {options.recipe}, one thread\n")
+    told = sides.device_told(options)
+    print(f"{sides.machine()}; {options.recipe}, one thread, {told}\n")
     print(sides.markdown(rows))
     for table in ("by part", "by kind"):
         columns = {name: one[table] for name, one in profiles.items()}

@@ -3,17 +3,18 @@
     python -m benchmarks.text_encoder
     python -m benchmarks.text_encoder --cases "phantom, 16" --rounds 9
 
-Forward and backward of a batch with dropout 0.1, on one thread, in turn; a
+Forward and backward of a batch with dropout 0.1, in turn; processor time, a
 median of rounds with the least and the most. KerasHub's side, too, computes
 the last layer for [CLS] alone (`kerasmi.models.first_token`). Every batch has
 other texts. BERT-base is cut to `--layers`; a layer more costs the same again.
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from benchmarks import interleaved
+from benchmarks import interleaved, sides
 
 
 class Case(NamedTuple):
@@ -124,11 +125,11 @@ def measured(case: Case, layers: int, rounds: int) -> dict[str, list[float]]:
     def kerasmi(inputs: dict[str, Any]) -> Any:
         return made(inputs, training=True)
 
-    sides = {
+    both = {
         "KerasHub": side(made, batches, kerashub),
         "kerasmi": side(made, batches, kerasmi),
     }
-    spent = interleaved.processor_seconds(sides, rounds)
+    spent = interleaved.processor_seconds(both, rounds)
     return {name: [s / count for s in each] for name, each in spent.items()}
 
 
@@ -140,8 +141,14 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES])
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     arguments = parser.parse_args()
-    interleaved.hold_to_one_thread()
+    if len(arguments.threads) > 1:
+        words = ["--cases", *arguments.cases, "--layers", str(arguments.layers)]
+        words += ["--rounds", str(arguments.rounds)]
+        sides.each_threads("benchmarks.text_encoder", words, arguments.threads)
+        return
+    os.environ.update(sides.thread_environment(*arguments.threads))
     print("| texts | KerasHub, ms | kerasmi, ms | KerasHub / kerasmi |")
     print("|---|---|---|---|")
     for name in arguments.cases:

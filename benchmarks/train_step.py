@@ -60,7 +60,7 @@ def ours(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     """Our step on a fixed batch; says its GFLOP and the padded length."""
     import tensorflow as tf
 
-    _choose(tf, options)
+    sides.choose_device(options)
     import keras
 
     from kerasmi import optimizers
@@ -161,7 +161,7 @@ def sgemm(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     """Large matrix products in TensorFlow: what the machine can do."""
     import tensorflow as tf
 
-    _choose(tf, options)
+    sides.choose_device(options)
     rows, inner, columns, times = GEMM
     one, two = tf.ones((rows, inner)), tf.ones((inner, columns))
 
@@ -179,15 +179,6 @@ def sgemm(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
         return {"gflop": gflop}
 
     return step
-
-
-def _choose(tf: Any, options: argparse.Namespace) -> None:
-    tf.config.experimental.enable_tensor_float_32_execution(options.tf32)
-    gpus = tf.config.list_physical_devices("GPU")
-    if options.device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    elif not gpus:
-        raise SystemExit("--device gpu: TensorFlow finds none")
 
 
 WORKERS = {"ours": ours, "reference": reference, "sgemm": sgemm}
@@ -215,7 +206,7 @@ def compare(
     rows: list[Row], options: argparse.Namespace, threads: int
 ) -> list[dict[str, str]]:
     """Runs all sides that rows of one length of the reference need."""
-    clock = "wall" if options.device == "gpu" else "cpu"
+    clock = sides.clock(options)
     with contextlib.ExitStack() as stack:
         made: dict[tuple, sides.Side] = {}
 
@@ -227,8 +218,7 @@ def compare(
                 words += ["--batch", str(batch)]
                 words += ["--layers", str(options.layers)]
                 words += ["--threads", str(threads)]
-                words += ["--device", options.device]
-                words += ["--tf32"] if options.tf32 else []
+                words += sides.device_words(options)
                 made[key] = stack.enter_context(sides.Side(words, threads))
                 # one after another, or all their first steps hold memory
                 made[key].wait()
@@ -296,8 +286,7 @@ def main() -> None:
     add("--layers", type=int, default=12, help="of BERT")
     add("--rounds", type=int, default=3)
     add("--threads", nargs="+", type=int, default=[1, 2])
-    add("--device", choices=("cpu", "gpu"), default="cpu")
-    add("--tf32", action="store_true", help="GPU: products in TensorFloat-32")
+    sides.add_device(parser)
     add("--worker", choices=WORKERS, help=argparse.SUPPRESS)
     add("--kind", choices=kinds, default="padded", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -318,10 +307,9 @@ def main() -> None:
         for batch in options.batch
         if kind in options.only
     ]
-    tf32 = f", TensorFloat-32 {'on' if options.tf32 else 'off'}"
     print(
-        f"{sides.machine()}; BERT of {options.layers} layers; {options.device}"
-        f"{tf32 if options.device == 'gpu' else ''}; {options.rounds} rounds\n"
+        f"{sides.machine()}; BERT of {options.layers} layers; "
+        f"{sides.device_told(options)}; {options.rounds} rounds\n"
     )
     table = []
     for threads in options.threads:

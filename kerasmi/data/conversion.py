@@ -1,8 +1,9 @@
-"""In the graph: an image file of any kind to a gray PNG, one size for all."""
+"""In the graph: an image file of any kind to gray pixels of one size."""
 
 from collections.abc import Callable
 from enum import IntEnum
 
+import numpy as np
 import tensorflow as tf
 
 from kerasmi.data import dicom, images, stored_png
@@ -35,15 +36,17 @@ class Decoder(IntEnum):
     DICOM = 4
 
 
-def to_png(image: dict[str, Tensor], size: int | Tensor) -> Tensor:
-    """Decodes one image, maps its grey levels, scales it, encodes it.
+def to_pixels(
+    image: dict[str, Tensor], size: int | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Decodes one image, maps its grey levels, scales it.
 
     Args:
         image: What `formats.prepare` returned, as tensors.
         size: The shorter side of the result, in pixels.
 
     Returns:
-        Scalar string: a gray PNG of 8 or 16 bits.
+        `(H, W)` uint16, and whether they are of 16 bits; else they are of 8.
 
     Raises:
         tf.errors.InvalidArgumentError: It cannot be decoded, is of another
@@ -63,7 +66,9 @@ def to_png(image: dict[str, Tensor], size: int | Tensor) -> Tensor:
         lambda: tf.clip_by_value(scaled, 0.0, 1.0),
     )
     scaled = tf.where(image["inverted"], 1.0 - scaled, scaled)
-    return _encode(images.resize(scaled, size), image["deep"])
+    limit = tf.where(image["deep"], 65535.0, 255.0)
+    levels = tf.round(images.resize(scaled, size)[..., 0] * limit)
+    return tf.cast(levels, tf.uint16), image["deep"]
 
 
 def _decoders(content: Tensor) -> dict[Decoder, Callable[[], Tensor]]:
@@ -143,17 +148,6 @@ def _first_above(counts: Tensor, share: Tensor) -> Tensor:
     return found[0]
 
 
-def _encode(image: Tensor, deep: Tensor) -> Tensor:
-    # Stored, not deflated: written once, and read in every epoch.
-    def png(limit: float, kind: tf.DType) -> Tensor:
-        pixels = tf.cast(tf.round(image * limit), kind)[..., 0]
-        return tf.numpy_function(
-            stored_png.encode, [pixels], tf.string, stateful=False
-        )
-
-    encoded = tf.cond(
-        deep,
-        lambda: png(65535.0, tf.uint16),
-        lambda: png(255.0, tf.uint8),
-    )
-    return tf.ensure_shape(encoded, ())
+def encode(pixels: np.ndarray, deep: bool) -> bytes:
+    """Returns what `to_pixels` gives as a PNG of 16 or, not deep, 8 bits."""
+    return stored_png.encode(pixels if deep else pixels.astype(np.uint8))

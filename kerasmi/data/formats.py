@@ -2,10 +2,11 @@
 
 Two steps. `probe` looks at the bytes, decodes nothing, and refuses by name
 what is damaged, cut off, too large or of a kind that cannot be decoded. Then
-`prepare` and, in the graph, `to_png`:
+`prepare`, in the graph `to_pixels`, and `encode`:
 
     dataset = tf.data.Dataset.from_generator(...)   # of `prepare(...)`
-    dataset.map(lambda image: to_png(image, 256))
+    dataset = dataset.map(lambda image: to_pixels(image, 256))
+    pngs = (encode(*made) for made in dataset.as_numpy_iterator())
 
 `png_of` is both steps for one image.
 
@@ -24,7 +25,7 @@ from typing import Any
 import tensorflow as tf
 
 from kerasmi.data import dicom, dicom_elements
-from kerasmi.data.conversion import SIGNATURE, Decoder, to_png
+from kerasmi.data.conversion import SIGNATURE, Decoder, encode, to_pixels
 from kerasmi.data.dicom_header import plain, probe_dicom
 from kerasmi.data.dicom_syntaxes import name as syntax_name
 from kerasmi.data.png_jpeg import JPEG, PNG, probe_jpeg, probe_png
@@ -36,11 +37,12 @@ __all__ = [
     "SIGNATURE",
     "ImageRefused",
     "Probe",
+    "encode",
     "png_of",
     "prepare",
     "probe",
     "refusal",
-    "to_png",
+    "to_pixels",
 ]
 
 # auto: percentile for DICOM, full for PNG and JPEG.
@@ -94,7 +96,7 @@ def prepare(
     intensity: str = "auto",
     max_pixels: int = MAX_PIXELS,
 ) -> dict[str, Any]:
-    """Returns what `to_png` needs of one image: plain values, no tensors.
+    """Returns what `to_pixels` needs of one image: plain values, no tensors.
 
     Args:
         content: The bytes of the file.
@@ -160,13 +162,14 @@ def png_of(
         for key, spec in SIGNATURE.items()
     }
     try:
-        return bytes(_compiled()(tensors, size).numpy())
+        pixels, deep = _compiled()(tensors, size)
     except tf.errors.OpError as error:
         raise refusal(error, known) from None
+    return encode(pixels.numpy(), deep.numpy())
 
 
 def refusal(error: BaseException, known: Probe) -> ImageRefused:
-    """Says in words why `to_png` failed.
+    """Says in words why `to_pixels` failed.
 
     Args:
         error: What it raised.
@@ -189,7 +192,7 @@ def refusal(error: BaseException, known: Probe) -> ImageRefused:
 @cache
 def _compiled() -> Any:
     size = tf.TensorSpec((), tf.int32)
-    return tf.function(to_png, input_signature=[SIGNATURE, size])
+    return tf.function(to_pixels, input_signature=[SIGNATURE, size])
 
 
 def _unpacked(content: bytes, max_pixels: int) -> bytes:

@@ -91,27 +91,29 @@ def _pipeline(read: Any, size: int, workers: int) -> tf.data.Dataset:
     images = tf.data.Dataset.from_generator(
         read, output_signature=formats.SIGNATURE
     )
-    pngs = images.map(
-        lambda image: formats.to_png(image, size),
+    made = images.map(
+        lambda image: formats.to_pixels(image, size),
         num_parallel_calls=workers,
         deterministic=True,
     )
     options = tf.data.Options()
     options.threading.private_threadpool_size = workers + 1
     options.autotune.enabled = False
-    return pngs.prefetch(workers).with_options(options)
+    return made.prefetch(workers).with_options(options)
 
 
-def _results(pngs: tf.data.Dataset) -> Iterator[bytes | tf.errors.OpError]:
+def _results(made: tf.data.Dataset) -> Iterator[bytes | tf.errors.OpError]:
     """Yields results and errors; after an error the next image follows."""
-    iterator = iter(pngs)
+    iterator = iter(made)
     while True:
         try:
-            yield bytes(next(iterator).numpy())
+            pixels, deep = next(iterator)
         except StopIteration:
             return
         except tf.errors.OpError as error:
             yield error
+        else:
+            yield formats.encode(pixels.numpy(), deep.numpy())
 
 
 def _refused(sent: deque[_Sent]) -> Iterator[tuple[Any, ImageRefused]]:

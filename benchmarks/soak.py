@@ -212,6 +212,7 @@ def main() -> int:
 
         tf.get_logger().setLevel("ERROR")
         distribute.configure(1)
+        distribute.set_intra_op_threads(1)  # as the recipe has it
         distribute.make_deterministic()
         tf.config.list_logical_devices()
     loops = soak(asked.minutes, asked.loops)

@@ -3,9 +3,12 @@
 import json
 import sys
 
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from kerasmi import cluster, launching
+from kerasmi.cli import main
 from kerasmi.cli.launch import _devices
 from kerasmi.cluster import Cluster
 from kerasmi.errors import RunError
@@ -123,3 +126,30 @@ def test_a_wrong_cluster_is_one_line_that_says_what_is_expected(text, named):
         cluster.here({"TF_CONFIG": text})
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_launched_run_is_whole_and_told_by_its_chief_alone(tmp_path):
+    words = (
+        "image_only",
+        "data.images={train: 24, validation: 16, test: 16}",
+        "retrain.tasks=[edema_severity]",
+        "retrain.batch_size=8",
+        "retrain.epochs=1",
+        "retrain.labels=16",
+        "evaluate.bootstrap=20",
+    )
+    run = tmp_path / "run"
+    command = ["launch", "--workers", "2", *words, "--output", str(run)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == f"[worker 0] {run}"
+    assert "[worker 1]" not in done.stdout
+    (start,) = json.loads((run / "environment.json").read_text())
+    assert start["devices"] == 2
+    # 16 test images, each with three thresholds, once
+    found = pd.read_csv(run / "predictions.csv").query("split == 'test'")
+    assert len(found) == len(found[["image_id", "label"]].drop_duplicates())
+    assert found["image_id"].nunique() == 16
+    assert found["score"].between(0, 1).all()
+    assert (run / "report.html").is_file()

@@ -134,9 +134,9 @@ def test_a_launched_run_is_whole_and_told_by_its_chief_alone(tmp_path):
         "image_only",
         "data.images={train: 24, validation: 16, test: 16}",
         "retrain.tasks=[edema_severity]",
-        "retrain.batch_size=8",
+        "retrain.batch_size=4",
         "retrain.epochs=1",
-        "retrain.labels=16",
+        "retrain.labels=12",
         "evaluate.bootstrap=20",
     )
     run = tmp_path / "run"

@@ -3,11 +3,13 @@
     python -m benchmarks critic
     python -m benchmarks critic --scopes local --batches 64 256 --rounds 5
     python -m benchmarks critic --batches 1024 --rounds 0
+    python -m benchmarks critic --scopes local --rule logsumexp --batches 256
     python -m benchmarks critic --threads 1 2 --device gpu
 
 Features are given: 16 regions of 512 and sentences of 768 (local), one region
 of 768 and reports of 768 (global). The critic is the paper's (1024, 512), the
-bound Eq. 4, the region rule Eq. 5's maximum.
+bound Eq. 4, the region rule Eq. 5's maximum unless `--rule` says otherwise; the
+bars are for the maximum.
 
     plain      every pair stands in one array, by concatenation
     kept       the first layer is split; the hidden layers of all pairs are kept
@@ -48,10 +50,12 @@ BARS_AT = 64
 # === Workers ===
 
 
-def work(name: str, scope: str, batch: int, device: str) -> None:
+def work(name: str, scope: str, batch: int, device: str, rule: str) -> None:
     """Serves one side; see `sides.serve`."""
-    make = published if name == "published" else in_tensorflow
-    step = make(name, scope, batch, device)
+    if name == "published":
+        step = published(scope, batch, device)
+    else:
+        step = in_tensorflow(name, scope, batch, device, rule)
     base = forget_peak()
     sides.serve(lambda: {**(step() or {}), "base_mib": base})
 
@@ -76,7 +80,7 @@ def features(scope: str, batch: int) -> tuple[Any, Any]:
 
 
 def in_tensorflow(
-    name: str, scope: str, batch: int, device: str
+    name: str, scope: str, batch: int, device: str, rule: str = "max"
 ) -> Callable[[], Any]:
     """A traced step of one of the sides in TensorFlow, as a function."""
     import tensorflow as tf
@@ -97,7 +101,7 @@ def in_tensorflow(
         def step(image: Any, text: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch([image, text])
-                scores = scores_of(critic, image, text)
+                scores = scores_of(critic, image, text, rule)
                 value = loss(label_pairs(tf.range(batch)), scores)
             weights = [v.value for v in critic.trainable_variables]
             return value, tape.gradient(value, [image, text, *weights])
@@ -110,9 +114,11 @@ def in_tensorflow(
     return synchronised
 
 
-def plain(critic: Any, image: Any, text: Any) -> Any:
+def plain(critic: Any, image: Any, text: Any, rule: str = "max") -> Any:
     """Scores `(B, B)`: the critic on the concatenation of every pair."""
     import tensorflow as tf
+
+    from kerasmi import regions
 
     B, N, _ = image.shape
     C = text.shape[0]
@@ -130,28 +136,26 @@ def plain(critic: Any, image: Any, text: Any) -> Any:
     for layer in critic.hidden:
         x = tf.nn.relu(x @ layer.kernel.value + layer.bias)
     x = x @ critic.score.kernel.value + critic.score.bias
-    return tf.reduce_max(tf.reshape(x, (B, N, C)), axis=1)
+    return regions.reduce_regions(tf.reshape(x, (B, N, C)), rule)
 
 
-def kept(critic: Any, image: Any, text: Any) -> Any:
+def kept(critic: Any, image: Any, text: Any, rule: str = "max") -> Any:
     """Scores `(B, B)`, differentiated through all regions."""
-    import tensorflow as tf
+    from kerasmi import regions
 
-    return tf.reduce_max(critic(image, text, training=True), axis=1)
+    return regions.reduce_regions(critic(image, text, training=True), rule)
 
 
-def ours(critic: Any, image: Any, text: Any) -> Any:
+def ours(critic: Any, image: Any, text: Any, rule: str = "max") -> Any:
     """Scores `(B, B)` as `ImageTextModel` makes them."""
     from kerasmi import pair_scores
 
     projections = critic.project(image, text, training=True)
     weights = critic.head_weights()
-    return pair_scores.reduced_scores(critic, *projections, weights, "max")
+    return pair_scores.reduced_scores(critic, *projections, weights, rule)
 
 
-def published(
-    name: str, scope: str, batch: int, device: str
-) -> Callable[[], Any]:
+def published(scope: str, batch: int, device: str) -> Callable[[], Any]:
     """The loops of `reference_step`, on given features."""
     import torch
     from torch import nn
@@ -198,12 +202,14 @@ def measured(
         for name in names:
             words = ["benchmarks.critic", "--side", name, "--scopes", scope]
             words += ["--batches", str(batch), *sides.device_words(options)]
+            words += ["--rule", options.rule]
             side = stack.enter_context(sides.Side(words, threads))
             side.wait()  # or the first calls would be in each other's way
             running[name] = side
         sides.interleave(running.values(), options.rounds)
-        found = row(scope, batch, running, sides.clock(options))
-        return {"threads": str(threads), **found}
+        barred = options.rule == "max" and batch == BARS_AT
+        found = row(scope, batch, running, sides.clock(options), barred)
+        return {"threads": str(threads), "rule": options.rule, **found}
 
 
 def _largest(scope: str, name: str, asked: int | None) -> float:
@@ -215,7 +221,11 @@ def _largest(scope: str, name: str, asked: int | None) -> float:
 
 
 def row(
-    scope: str, batch: int, running: dict[str, sides.Side], clock: str
+    scope: str,
+    batch: int,
+    running: dict[str, sides.Side],
+    clock: str,
+    barred: bool,
 ) -> dict[str, str]:
     """Seconds, MB and ratios of what was measured."""
     seconds = {
@@ -235,7 +245,7 @@ def row(
     for name in ("plain", "published"):
         if name in running and "kerasmi" in running:
             value = sides.ratio(seconds[name], seconds["kerasmi"])
-            bar = BARS.get((scope, name)) if batch == BARS_AT else None
+            bar = BARS.get((scope, name)) if barred else None
             met = f" ({sides.verdict(value, bar)})" if bar else ""
             cells[f"{name} / kerasmi"] = f"{value:.1f}{met}"
     for name in ("plain", "kept", "kerasmi"):
@@ -243,8 +253,8 @@ def row(
             cells[f"{name}, MB"] = f"{memory[name] * 2**20 / 1e6:.0f}"
     if {"plain", "kerasmi"} <= set(running):
         value = memory["plain"] / memory["kerasmi"]
-        is_barred = batch == BARS_AT and scope == "local"
-        met = f" ({sides.verdict(value, MEMORY_BAR)})" if is_barred else ""
+        shown = barred and scope == "local"
+        met = f" ({sides.verdict(value, MEMORY_BAR)})" if shown else ""
         cells["MB, plain / kerasmi"] = f"{value:.1f}{met}"
     return cells
 
@@ -263,6 +273,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     sides.add_device(parser)
+    rules = ("max", "logsumexp", "mean")
+    parser.add_argument("--rule", choices=rules, default="max")
     parser.add_argument("--only", nargs="+", choices=SIDES)
     parser.add_argument(
         "--largest", type=int, help="batch of all sides but kerasmi's"
@@ -278,7 +290,7 @@ def main() -> None:
         (scope,), (batch,) = options.scopes, options.batches
         if options.side != "published":  # which is in PyTorch
             sides.choose_device(options)
-        work(options.side, scope, batch, options.device)
+        work(options.side, scope, batch, options.device, options.rule)
         return
     rows = [
         measured(scope, batch, threads, options)

@@ -11,6 +11,7 @@ import sys
 NAMES = {
     "train_step": "train_step",
     "pipeline": "pipeline",
+    "pipeline_parts": "pipeline_parts",
     "phantom": "main_job",
     "step_profile": "step_profile",
     "critic": "critic",

@@ -40,7 +40,10 @@ def main(made):
         runs += 1
         folder = made / f"killed{runs}" / "run"
         at = left[spent:]
-        spent += len(resume.killed(train, folder, at, list(entered)))
+        fell = resume.killed(train, folder, at, list(entered))
+        spent += len(fell)
+        for where in fell:
+            print(f"killed: {where}")
         found = np.load(folder / "end.npz")
         assert found.files == end.files
         for name in end.files:

@@ -37,9 +37,6 @@ def test_a_run_in_half_precision_ends_with_finite_numbers(tmp_path, precision):
     assert done.exit_code == 0, done.output
     for stage in ("pretrain", "retrain/edema_severity/tuned"):
         history = pd.read_csv(run / stage / "history.csv")
-        if precision == "mixed_float16":
-            # an overflow is answered by a smaller scale, and its step left out
-            history = history.drop(columns="gradient_norm", errors="ignore")
         assert np.isfinite(history.to_numpy(float)).all(), history
         arrays = weights(run / stage / "model.keras")
         assert all(np.isfinite(each).all() for each in arrays.values())

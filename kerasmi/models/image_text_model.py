@@ -333,7 +333,7 @@ class ImageTextModel(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.objective.update(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights)
-        self.gradient_norm.update_state(norm, ops.shape(pairs)[0])
+        self._update_gradient_norm(norm, ops.shape(pairs)[0])
         return _logs(self.metrics)
 
     def _loss(self, pairs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -393,6 +393,14 @@ class ImageTextModel(keras.Model):
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         norm = tf.linalg.global_norm(distribute.reduce_sum(dense))
         return norm / self.optimizer.scale_loss(tf.ones(()))
+
+    def _update_gradient_norm(self, norm: Tensor, images: Tensor) -> None:
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # a gradient that overflows is scaled anew, and its step skipped
+            taken = ops.isfinite(norm)
+            norm = ops.where(taken, norm, 0.0)
+            images = ops.where(taken, images, 0)
+        self.gradient_norm.update_state(norm, images)
 
     def _is_float16(self) -> bool:
         layers = self._flatten_layers()

@@ -176,7 +176,7 @@ def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
         distribute.configure(devices)
         if deterministic:
             distribute.make_deterministic()
-        starting.say_everything()
+        starting.start_tensorflow()
     return experiment
 
 

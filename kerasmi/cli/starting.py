@@ -13,14 +13,14 @@ def library(name: str) -> ModuleType:
 
         # its hints on retracing are for whoever writes a model
         tf.get_logger().setLevel("ERROR")
-        say_everything()
+        start_tensorflow()
         return importlib.import_module(f"kerasmi.{name}")
 
 
-def say_everything() -> None:
-    """Starts TensorFlow's devices and compiler: each tells of itself once.
+def start_tensorflow() -> None:
+    """Starts TensorFlow's devices and compiler, which tell of themselves once.
 
-    Call it where that is held back; then it does not come amid the progress.
+    Called within `quiet`, so that they do not do so amid the progress.
     """
     import tensorflow as tf
 

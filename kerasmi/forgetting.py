@@ -5,6 +5,8 @@ import gc
 import keras
 from tensorflow.python.framework import ops
 
+from kerasmi import lost_dicts
+
 # `generate_name` of tensorflow/python/ops/custom_gradient.py
 _CUSTOM = "CustomGradient-"
 
@@ -15,6 +17,7 @@ def forget() -> None:
     Models that are still held go on predicting, but no new gradient can be
     taken through a `tf.function` that they have traced before.
     """
+    lost_dicts.keep()
     keras.backend.clear_session()
     _forget_custom_gradients()
     gc.collect()

@@ -98,6 +98,7 @@ GROUPS = {
             "watching",
             "experiment",
             "forgetting",
+            "lost_dicts",
             "measure",
             "pictures",
             "exporting",

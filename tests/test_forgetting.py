@@ -1,8 +1,11 @@
 """What a training leaves in the process is freed."""
 
+import ctypes
 import gc
 import weakref
+from pathlib import Path
 
+import pytest
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
@@ -42,3 +45,29 @@ def test_the_gradients_of_operations_stay_known():
     forget()
     assert before <= set(ops.gradient_registry.list())
     assert "MatMul" in before
+
+
+def _resident():
+    """MiB of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * 4096 / 2**20
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc alone"
+)
+def test_free_memory_below_memory_in_use_goes_back():
+    c = ctypes.CDLL(None)
+    c.malloc.restype = ctypes.c_void_p
+    size = 64 * 1024
+    blocks = [c.malloc(ctypes.c_size_t(size)) for _ in range(1600)]
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+    *most, last = map(ctypes.c_void_p, blocks)
+    for block in most:
+        c.free(block)
+    held = _resident()
+    forget()
+    gone = held - _resident()
+    c.free(last)
+    assert gone > 80  # of 100 MiB

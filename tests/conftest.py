@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["line_coverage"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

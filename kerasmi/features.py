@@ -243,4 +243,4 @@ def _is_spelled_out(pieces: list[str]) -> bool:
 
 
 def _compiled(function: object) -> tf.function:
-    return tf.function(function, reduce_retracing=True)
+    return tf.function(function, reduce_retracing=True, autograph=False)

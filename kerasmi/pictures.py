@@ -1,5 +1,6 @@
 """Pictures of what the critic sees: sentences and the regions they are of."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,6 +11,7 @@ from kerasmi.data import augment, images, texts
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.records import read
 from kerasmi.data.schema import Record
+from kerasmi.evaluation import region_maps
 from kerasmi.evaluation.region_examples import RegionExamples
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.models.tokenizer import Tokenizer
@@ -17,6 +19,8 @@ from kerasmi.recipe import Recipe
 
 # images of a picture, and sentences of each
 PICTURES = (4, 2)
+# nats; the numbers of its scale are as wide as any
+_WIDEST = 0.035
 
 
 class Examples:
@@ -53,6 +57,7 @@ class Examples:
             Tokenizer(model.text_encoder.tokenizer),
             recipe.text_encoder.max_tokens,
         )
+        self._figure: Figure | None = None
         self.inputs = {
             "images": augment.load(tf.constant(pngs), self.size),
             "token_ids": token_ids,
@@ -63,9 +68,19 @@ class Examples:
         """A figure for TensorBoard: each image under the map of its sentence.
 
         Sentences that may be of people are left out: a log is passed on.
-        `kerasmi report --show-text` shows them.
+        `kerasmi report --show-text` shows them. The figure is the same each
+        time, with other maps: laying it out takes most of the time.
         """
-        return self.mapped(model).draw(self.show_text)
+        found = self.mapped(model)
+        if self._figure is None:
+            # laid out for maps of its own, so that a run that goes on after a
+            # stop draws the picture that it would have drawn
+            blank = np.zeros_like(found.maps)
+            blank[:, 0, 0] = _WIDEST
+            neutral = dataclasses.replace(found, maps=blank)
+            self._figure = neutral.draw(self.show_text)
+        region_maps.redraw(self._figure, found.maps)
+        return self._figure
 
     def mapped(self, model: ImageTextModel) -> RegionExamples:
         """The sentences with the maps of their scores."""

@@ -32,7 +32,7 @@ HISTORY = "history.csv"
 TENSORBOARD = "tensorboard"
 MODEL = "model.keras"
 # Share of the time that checkpoints may take: short epochs go without one.
-OVERHEAD = 0.05
+OVERHEAD = 0.02
 
 
 _BEGINNING = Position()

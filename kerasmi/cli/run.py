@@ -165,7 +165,7 @@ def _assist(
 
 def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
     """Starts TensorFlow on its devices; everything noisy happens here."""
-    with quiet():
+    with quiet(), starting.imports():
         import tensorflow as tf
 
         from kerasmi import distribute, experiment

@@ -1,6 +1,9 @@
 """The parts of kerasmi that compute, without TensorFlow's start-up noise."""
 
+import contextlib
+import gc
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 
 from kerasmi.cli.quiet import quiet
@@ -8,13 +11,28 @@ from kerasmi.cli.quiet import quiet
 
 def library(name: str) -> ModuleType:
     """Imports `kerasmi.NAME` and starts TensorFlow on its devices."""
-    with quiet():
+    with quiet(), imports():
         import tensorflow as tf
 
         # its hints on retracing are for whoever writes a model
         tf.get_logger().setLevel("ERROR")
         start_tensorflow()
         return importlib.import_module(f"kerasmi.{name}")
+
+
+@contextlib.contextmanager
+def imports() -> Iterator[None]:
+    """For a block that imports: what it makes stays, and is never garbage.
+
+    Searching the half a million objects of TensorFlow and its like for
+    garbage, again and again, would take seconds of a run.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def start_tensorflow() -> None:

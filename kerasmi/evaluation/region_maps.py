@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -89,17 +90,33 @@ def region_maps(
         _panel(axes, images[k], maps[k], limit, mask, size)
         axes.set_title(drawing.wrap(sentences[k], 34), fontsize=9)
     figure.colorbar(
-        ScalarMappable(Normalize(0, limit), _clear_to_orange()),
-        ax=axes_of,
-        label=SCALE,
-        shrink=0.7,
-        aspect=30,
+        _colours(limit), ax=axes_of, label=SCALE, shrink=0.7, aspect=30
     )
     note = "pixels of the stored image"
     if truth is not None and any(mask is not None for mask in truth):
         note += "; blue outline: the true regions"
     figure.supxlabel(note, fontsize=9)
     return figure
+
+
+def redraw(figure: Figure, maps: np.ndarray) -> None:
+    """Puts other maps on a figure of `region_maps`; its layout stays.
+
+    Args:
+        figure: what `region_maps` returned.
+        maps: `(n, rows, columns)` scores of the regions, of the same images.
+    """
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    limit = scale_of(maps)
+    *panels, bar = figure.axes
+    for axes, scores in zip(panels, maps, strict=True):
+        overlay = axes.images[1]
+        shape = np.shape(overlay.get_array())[:2]
+        overlay.set_data(_overlay(_above(scores) / limit, shape))
+    bar.clear()
+    figure.colorbar(_colours(limit), cax=bar, label=SCALE)
 
 
 def region_map(
@@ -128,7 +145,7 @@ def scale_bar(limit: float) -> Figure:
     """The colours of `region_map` and what they mean."""
     figure = Figure((4.2, 0.75), dpi=drawing.DPI, layout="constrained")
     figure.colorbar(
-        ScalarMappable(Normalize(0, limit), _clear_to_orange()),
+        _colours(limit),
         cax=figure.subplots(),
         orientation="horizontal",
         label=SCALE,
@@ -180,6 +197,10 @@ def _panel(
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, integer=True))
     axes.spines[:].set_visible(False)
+
+
+def _colours(limit: float) -> ScalarMappable:
+    return ScalarMappable(Normalize(0, limit), _clear_to_orange())
 
 
 def _clear_to_orange() -> LinearSegmentedColormap:

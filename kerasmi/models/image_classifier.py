@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kerasmi import distribute
+from kerasmi.models.direct_steps import direct
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.types import Tensor
@@ -38,6 +39,8 @@ class ImageClassifier(keras.Model):
     Output shape:
         `(B, L)`, `(B, 4)` or `(B, 3)` float32 probabilities.
     """
+
+    train_function: Any
 
     def __init__(
         self,
@@ -125,6 +128,15 @@ class ImageClassifier(keras.Model):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""
         return distribute.rank_one(super().test_step(data))
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras's, with less around each step."""
+        if force or self.train_function is None:
+            super().make_train_function(force)
+            self.train_function = direct(
+                self, self.train_step, self.train_function
+            )
+        return self.train_function
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""

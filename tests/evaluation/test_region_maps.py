@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kerasmi.evaluation import region_maps
+from kerasmi.evaluation import drawing, region_maps
 from kerasmi.evaluation.region_examples import RegionExamples
 
 
@@ -100,3 +100,20 @@ def test_another_file_is_no_examples(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match="not the maps of a run"):
         RegionExamples.load(tmp_path / "other.npz")
+
+
+def test_a_figure_drawn_again_is_that_of_its_new_maps():
+    generator = np.random.default_rng(0)
+    images = [generator.random((64, 64)) for _ in range(3)]
+    sentences = ["One.", "Two sentences that are longer.", "Three."]
+    maps, others = generator.normal(size=(2, 3, 4, 4))
+    figure = region_maps.region_maps(images, sentences, maps)
+    for shown in (others, maps, others):
+        region_maps.redraw(figure, shown)
+    drawn = drawing.to_array(figure)
+    old, new = (
+        drawing.to_array(region_maps.region_maps(images, sentences, shown))
+        for shown in (maps, others)
+    )
+    np.testing.assert_array_equal(drawn, new)
+    assert (old != new).any()

@@ -1,0 +1,55 @@
+"""Steps of a small model without what Keras does around each of them."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Step = Callable[[Any], Any]
+
+
+def direct(model: keras.Model, step: Step, function: Step) -> Step:
+    """What `fit` or `evaluate` calls for a step: `function`, or sooner.
+
+    For each step Keras looks for its trace by the signature of all variables,
+    and wraps and unwraps the logs: a millisecond. The trace is called itself
+    where one device takes one step at a time by a graph.
+
+    Args:
+        model: compiled.
+        step: its `train_step` or `test_step`, from a batch to logs.
+        function: what Keras has made of it, from an iterator to logs.
+    """
+    default = tf.distribute.get_strategy()
+    is_alone = not tf.distribute.has_strategy() and (
+        model.distribute_strategy is default
+    )
+    by_graph = not (model.run_eagerly or model.jit_compile)
+    if is_alone and by_graph and model.steps_per_execution == 1:
+        return _DirectSteps(step, function)
+    return function
+
+
+class _DirectSteps:
+    """Keeps the trace for the iterator that it was last called with."""
+
+    def __init__(self, step: Step, function: Step) -> None:
+        self._step = tf.function(
+            lambda iterator: step(iterator.get_next()),
+            reduce_retracing=True,
+            autograph=False,
+        )
+        self._function = function
+        self._trace: Step | None = None
+        # weakly, or the batches that it has ahead would be kept after `fit`
+        self._iterator: Callable[[], Any] = lambda: None
+
+    def __call__(self, iterator: Any) -> Any:
+        if not isinstance(iterator, tf.data.Iterator):
+            return self._function(iterator)
+        if self._trace is None or self._iterator() is not iterator:
+            self._trace = self._step.get_concrete_function(iterator)
+            self._iterator = weakref.ref(iterator)
+        return self._trace(iterator)

@@ -1,0 +1,100 @@
+"""The steps that are called directly are those of Keras, to the last bit."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasmi.models import direct_steps
+from kerasmi.models.direct_steps import direct
+
+
+def small_model(**options) -> keras.Model:
+    """A model with an optimizer's state, dropout and a metric."""
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4, "relu"),
+            layers.Dropout(0.5, seed=2),
+            layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse", **options)
+    return model
+
+
+def batches(number: int, size: int = 4) -> tf.data.Dataset:
+    """As many batches, then no more."""
+    x = np.random.default_rng(0).normal(size=(number * size, 3))
+    return tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(size)
+
+
+def directly(model: keras.Model) -> keras.Model:
+    """The model, with its training steps called directly."""
+    model.make_train_function()
+    model.train_function = direct(model, model.train_step, model.train_function)
+    assert isinstance(model.train_function, direct_steps._DirectSteps)
+    return model
+
+
+def test_training_is_that_of_keras_to_the_last_bit():
+    ours, theirs = directly(small_model()), small_model()
+    histories = [
+        model.fit(
+            batches(6), epochs=2, steps_per_epoch=3, verbose=0, shuffle=False
+        ).history
+        for model in (ours, theirs)
+    ]
+    assert histories[0] == histories[1]
+    for one, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_ends_with_its_batches():
+    model = directly(small_model())
+    model.fit(batches(3), epochs=2, verbose=0, shuffle=False)
+    assert int(model.optimizer.iterations) == 6
+
+
+def test_arrays_and_single_batches_are_taken_too():
+    model = directly(small_model())
+    x = np.ones((8, 3))
+    model.fit(x, x[:, :1], batch_size=4, verbose=0, shuffle=False)
+    assert int(model.optimizer.iterations) == 2
+    logs = model.train_function(iter([(x, x[:, :1])]))
+    assert np.isfinite(float(np.squeeze(logs["loss"])))
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_the_batches_of_a_training_are_let_go_after_it():
+    model = directly(small_model())
+    iterator = iter(batches(2))
+    model.train_function(iterator)
+    gone = weakref.ref(iterator)
+    del iterator
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}],
+)
+def test_what_asks_for_more_is_left_to_keras(options):
+    model = small_model(**options)
+    model.make_train_function()
+    theirs = model.train_function
+    assert direct(model, model.train_step, theirs) is theirs
+
+
+def test_several_devices_are_left_to_keras(two_devices):
+    with two_devices.scope():
+        model = small_model()
+    model.make_train_function()
+    theirs = model.train_function
+    assert direct(model, model.train_step, theirs) is theirs

@@ -1,8 +1,9 @@
 """The arithmetic of read-outs: pooled over all negatives, or in blocks."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -166,6 +167,32 @@ def clustered_error(
     return math.sqrt(groups / (groups - 1) * float(of_subject @ of_subject))
 
 
+def blocked_value(
+    pairs: HeldOut, direction: str, candidates: int, rounds: int, seed: int
+) -> Callable[[float], float]:
+    """From a scale to the value of `blocked`, in nats, and nothing more.
+
+    The blocks are dealt once for all scales.
+    """
+    _check_candidates(pairs, candidates)
+    blocks = [
+        _sides(*_scored(pairs, rows, columns), direction)
+        for rows, columns in _dealt(pairs, candidates, rounds, seed)
+    ]
+
+    def value(scale: float) -> float:
+        values, sizes = [], []
+        for scores, negatives in itertools.chain(*blocks):
+            found, size = _gain(scale * scores, negatives)[:2]
+            values.append(found)
+            sizes.append(size)
+        used = np.concatenate(sizes) > 1
+        _check_used(used)
+        return float(np.concatenate(values)[used].mean())
+
+    return value
+
+
 def blocked(
     pairs: HeldOut,
     scale: float,
@@ -176,23 +203,16 @@ def blocked(
 ) -> ReadOut:
     """InfoNCE in random blocks; see `mutual_information.infonce`."""
     images = len(pairs.scores)
-    if not 2 <= candidates <= images:
-        raise ValueError(
-            f"candidates must lie between 2 and the number of images, {images} "
-            f"(half of the set when calibrating). Received: {candidates}."
-        )
-    generator = np.random.default_rng(seed)
+    _check_candidates(pairs, candidates)
     found = [
         _block(pairs, rows, columns, scale, direction)
-        for _ in range(rounds)
-        for rows, columns in _deal(pairs, candidates, generator)
+        for rows, columns in _dealt(pairs, candidates, rounds, seed)
     ]
     rows, values, sizes, influence, effective = map(
         np.concatenate, zip(*found, strict=True)
     )
     used = sizes > 1
-    if not used.any():
-        raise ValueError("No block holds two studies: no anchor has negatives.")
+    _check_used(used)
     value = float(values[used].mean())
     seen = np.bincount(rows, minlength=images)
     parts = np.bincount(rows, influence - influence.mean(), images)
@@ -206,6 +226,29 @@ def blocked(
         round(float(sizes[used].mean() - 1)),
         float(effective[used].mean()),
     )
+
+
+def _check_candidates(pairs: HeldOut, candidates: int) -> None:
+    images = len(pairs.scores)
+    if not 2 <= candidates <= images:
+        raise ValueError(
+            f"candidates must lie between 2 and the number of images, {images} "
+            f"(half of the set when calibrating). Received: {candidates}."
+        )
+
+
+def _check_used(used: np.ndarray) -> None:
+    if not used.any():
+        raise ValueError("No block holds two studies: no anchor has negatives.")
+
+
+def _dealt(
+    pairs: HeldOut, candidates: int, rounds: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The blocks of all rounds."""
+    generator = np.random.default_rng(seed)
+    for _ in range(rounds):
+        yield from _deal(pairs, candidates, generator)
 
 
 def _deal(
@@ -238,23 +281,50 @@ def _block(
     direction: str,
 ) -> tuple[np.ndarray, ...]:
     """Image, value, |C|, influence and effective negatives of each anchor."""
-    scores = scale * pairs.scores[np.ix_(rows, columns)].astype(float)
+    scores, negatives = _scored(pairs, rows, columns)
+    sides = _sides(scale * scores, negatives, direction)
+    found = zip(*(_anchors(*side) for side in sides), strict=True)
+    of_rows = np.tile(rows, len(sides))
+    return (of_rows, *(np.concatenate(parts) for parts in found))
+
+
+def _scored(
+    pairs: HeldOut, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and negatives of a block, `(c, c)`."""
+    scores = pairs.scores[np.ix_(rows, columns)].astype(float)
     studies = pairs.image_studies[rows, None]
     negatives = studies != pairs.text_studies[columns]
     negatives &= studies != pairs.origins[columns]
-    if direction == "image_to_text":
-        return (rows, *_anchors(scores, negatives))
-    backward = _anchors(scores.T, negatives.T)
-    if direction == "text_to_image":
-        return (rows, *backward)
-    forward = _anchors(scores, negatives)
-    both = zip(forward, backward, strict=True)
-    return (np.tile(rows, 2), *(np.concatenate(pair) for pair in both))
+    return scores, negatives
+
+
+def _sides(
+    scores: np.ndarray, negatives: np.ndarray, direction: str
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A block with its anchors as rows: images, texts, or first those."""
+    forward, backward = (scores, negatives), (scores.T, negatives.T)
+    return {
+        "image_to_text": [forward],
+        "text_to_image": [backward],
+        "symmetric": [forward, backward],
+    }[direction]
 
 
 def _anchors(
     scores: np.ndarray, negatives: np.ndarray
 ) -> tuple[np.ndarray, ...]:
+    values, sizes, shares = _gain(scores, negatives)
+    # Without candidate k an anchor would gain about p_k - 1/|C|.
+    loss = np.where(negatives, shares - 1 / sizes[:, None], 0.0)
+    influence = values - loss.sum(axis=0)
+    return values, sizes, influence, _effective(scores, negatives)
+
+
+def _gain(
+    scores: np.ndarray, negatives: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value and |C| of each anchor, and the shares of its candidates."""
     own = np.eye(len(scores), dtype=bool)
     kept = np.where(negatives | own, scores, -np.inf)
     peak = kept.max(axis=1, keepdims=True)
@@ -263,10 +333,7 @@ def _anchors(
     sizes = negatives.sum(axis=1) + 1
     log_sum = (peak + np.log(total))[:, 0]
     values = np.diagonal(scores) - log_sum + np.log(sizes)
-    # Without candidate k an anchor would gain about p_k - 1/|C|.
-    loss = np.where(negatives, terms / total - 1 / sizes[:, None], 0.0)
-    influence = values - loss.sum(axis=0)
-    return values, sizes, influence, _effective(scores, negatives)
+    return values, sizes, terms / total
 
 
 def _effective(scores: np.ndarray, negatives: np.ndarray) -> np.ndarray:

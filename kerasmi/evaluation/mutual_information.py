@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kerasmi.evaluation.estimates import ReadOut, blocked, pooled
+from kerasmi.evaluation.estimates import ReadOut, blocked, blocked_value, pooled
 from kerasmi.evaluation.held_out import HeldOut, permute_across_subjects
 
 __all__ = [
@@ -116,8 +116,10 @@ def smile(
     def estimate(part: HeldOut, scale: float) -> ReadOut:
         return pooled("smile", part, lambda f: scale * f, clip)
 
-    def objective(part: HeldOut, scale: float) -> ReadOut:
-        return pooled("donsker_varadhan", part, lambda f: scale * f)
+    def objective(part: HeldOut) -> Value:
+        return lambda scale: (
+            pooled("donsker_varadhan", part, lambda f: scale * f).value
+        )
 
     return _read(estimate, pairs, calibrate, seed, objective)
 
@@ -164,7 +166,10 @@ def infonce(
     def estimate(part: HeldOut, scale: float) -> ReadOut:
         return blocked(part, scale, direction, size, rounds, seed)
 
-    return _read(estimate, pairs, calibrate, seed)
+    def objective(part: HeldOut) -> Value:
+        return blocked_value(part, direction, size, rounds, seed)
+
+    return _read(estimate, pairs, calibrate, seed, objective)
 
 
 # What each training bound determines of the critic, and so what may be read.
@@ -305,6 +310,7 @@ def _gauge(bound: str, direction: str) -> tuple[str, tuple[str, ...]]:
 
 
 Estimate = Callable[[HeldOut, float], ReadOut]
+Value = Callable[[float], float]  # nats, of a scale
 
 
 def _read(
@@ -312,13 +318,18 @@ def _read(
     pairs: HeldOut,
     calibrate: bool,
     seed: int,
-    objective: Estimate | None = None,
+    objective: Callable[[HeldOut], Value] | None = None,
 ) -> ReadOut:
+    """The read-out; calibrated by the scale with the largest `objective`."""
     raw = estimate(pairs, 1.0)
     if not calibrate:
         return raw
     parts = pairs.halves(seed)
-    scales = [_best_scale(objective or estimate, part) for part in parts]
+
+    def own(part: HeldOut) -> Value:
+        return lambda scale: estimate(part, scale).value
+
+    scales = [_best_scale((objective or own)(part)) for part in parts]
     # Each half is read with the scale fitted on the other.
     halves = [estimate(parts[0], scales[1]), estimate(parts[1], scales[0])]
     images = np.array([len(part.scores) for part in parts])
@@ -341,21 +352,19 @@ def _read(
     return dataclasses.replace(raw, calibrated=calibrated)
 
 
-def _best_scale(estimate: Estimate, part: HeldOut) -> float:
+def _best_scale(value: Value) -> float:
     """Golden-section search: the bounds are concave in the scale."""
     # Searched in the fourth root, so that tiny scales are found as finely.
     low, high, ratio = 0.0, 1.0, (math.sqrt(5) - 1) / 2
     left, right = 1 - ratio, ratio
-    at_left = estimate(part, left**4).value
-    at_right = estimate(part, right**4).value
+    at_left, at_right = value(left**4), value(right**4)
     while high - low > 2e-3:
         if at_left < at_right:
             low, left, at_left = left, right, at_right
             right = low + ratio * (high - low)
-            at_right = estimate(part, right**4).value
+            at_right = value(right**4)
         else:
             high, right, at_right = right, left, at_left
             left = high - ratio * (high - low)
-            at_left = estimate(part, left**4).value
-    found = (0.0, ((low + high) / 2) ** 4, 1.0)
-    return max(found, key=lambda scale: estimate(part, scale).value)
+            at_left = value(left**4)
+    return max((0.0, ((low + high) / 2) ** 4, 1.0), key=value)

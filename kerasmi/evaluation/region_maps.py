@@ -113,7 +113,7 @@ def redraw(figure: Figure, maps: np.ndarray) -> None:
     *panels, bar = figure.axes
     for axes, scores in zip(panels, maps, strict=True):
         overlay = axes.images[1]
-        shape = np.shape(overlay.get_array())[:2]
+        shape = np.asarray(overlay.get_array()).shape[:2]
         overlay.set_data(_overlay(_above(scores) / limit, shape))
     bar.clear()
     figure.colorbar(_colours(limit), cax=bar, label=SCALE)

@@ -1,23 +1,19 @@
 """From a recipe to the objects of an experiment: data, models, optimizer."""
 
 import contextlib
-import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from kerasmi import losses, optimizers, recipe_schema
+from kerasmi import drawing_phantom, losses, optimizers, recipe_schema
 from kerasmi.checkpoints import bert, reference
 from kerasmi.critics import ConcatCritic, SeparableCritic
 from kerasmi.data import pipeline
 from kerasmi.data.augment import Augmentation
 from kerasmi.data.dataset import Dataset
-from kerasmi.data.records import read, write
-from kerasmi.data.schema import EDEMA_SEVERITY, PATHOLOGY9
-from kerasmi.data.sources import phantom
+from kerasmi.data.records import read
 from kerasmi.errors import RecipeError
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.models.image_text_model import ImageTextModel
@@ -33,7 +29,7 @@ def data(recipe: Recipe, beside: Path, reporter: Reporter) -> Dataset:
     Args:
         recipe: its `data` section is used.
         beside: folder that phantoms are kept in, shared by runs.
-        reporter: told while the phantom is drawn.
+        reporter: told while the phantom is drawn, or waited for.
 
     Raises:
         DataError: records that are missing, empty or damaged.
@@ -46,43 +42,8 @@ def data(recipe: Recipe, beside: Path, reporter: Reporter) -> Dataset:
                 "for example `kerasmi run RECIPE data.path=FOLDER`."
             )
         return Dataset.open(recipe.data.path)
-    settings = _phantom(recipe)
-    folder = recipe.data.path or beside / phantom_name(recipe)
-    if not folder.exists():
-        reporter.start("data", len(settings), "image", f"phantom: {folder}")
-        made = write(
-            phantom.generate(settings, os.cpu_count() or 1),
-            folder,
-            name=folder.name,
-            source="phantom",
-            label_names=(*PATHOLOGY9, EDEMA_SEVERITY),
-            made_by=dataclasses.asdict(settings),
-            image_size=settings.size,
-            progress=reporter.advance,
-        )
-        reporter.finish(images=len(settings))
-        return made
-    return Dataset.open(folder, verify="hash")
-
-
-def phantom_name(recipe: Recipe) -> str:
-    """Folder name that says everything the phantom depends on."""
-    images = recipe.data.images
-    return (
-        f"phantom-{recipe.data.image_size}px-{images.train}-"
-        f"{images.validation}-{images.test}-seed{recipe.data.seed}"
-    )
-
-
-def _phantom(recipe: Recipe) -> phantom.Phantom:
-    images = recipe.data.images
-    return phantom.Phantom(
-        train=images.train,
-        validation=images.validation,
-        test=images.test,
-        size=recipe.data.image_size,
-        seed=recipe.data.seed,
-    )
+    folder = recipe.data.path or beside / drawing_phantom.name(recipe)
+    return drawing_phantom.drawn(recipe, folder, reporter)
 
 
 @contextlib.contextmanager

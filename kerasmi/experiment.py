@@ -14,6 +14,7 @@ from kerasmi import (
     build,
     cluster,
     distribute,
+    drawing_phantom,
     environment,
     preconditions,
     pretrain,
@@ -384,5 +385,5 @@ def _labels(recipe: Recipe) -> str:
 
 def _data_line(recipe: Recipe) -> str:
     if recipe.data.source == "phantom":
-        return build.phantom_name(recipe)
+        return drawing_phantom.name(recipe)
     return str(recipe.data.path)

@@ -89,6 +89,7 @@ GROUPS = {
     "experiment": (
         {
             "build",
+            "drawing_phantom",
             "pretrain",
             "retrain",
             "held_out_images",

@@ -26,6 +26,10 @@ PLACE = ("shard", "position")
 _SAME = ("name", "source", "label_names", "image_size", "grid")
 
 
+class BeingWrittenError(DataError):
+    """Another process is writing the data set."""
+
+
 def header(
     *,
     name: str,
@@ -165,7 +169,8 @@ def locked(work: Path, folder: Path) -> Iterator[Any]:
         The open lock file.
 
     Raises:
-        DataError: Another process has the lock, or the disk is full.
+        BeingWrittenError: Another process has the lock.
+        DataError: The disk is full.
     """
     with disk_errors(folder):
         work.mkdir(parents=True, exist_ok=True)
@@ -175,7 +180,7 @@ def locked(work: Path, folder: Path) -> Iterator[Any]:
             # Freed by the system when the writer is killed.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise DataError(
+            raise BeingWrittenError(
                 f"{folder}: another process is writing this data set."
             ) from error
         yield lock

@@ -176,7 +176,7 @@ def held(begun: float, disk: float) -> Loop:
     )
 
 
-def soak(minutes: float, most: int | None) -> list[Loop]:
+def soak(minutes: float, most: int | None, seeds: int | None) -> list[Loop]:
     """Loops until the time or the number is spent; prints each."""
     from kerasmi import experiment
 
@@ -187,7 +187,7 @@ def soak(minutes: float, most: int | None) -> list[Loop]:
     for number in itertools.count(1):
         folder = Path(tempfile.mkdtemp(prefix="kerasmi-soak-"))
         try:
-            once(folder, seed=number)
+            once(folder, number if seeds is None else number % seeds)
             disk = size(folder)
         finally:
             shutil.rmtree(folder)
@@ -219,6 +219,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--loops", type=int, help="stop after so many")
     parser.add_argument("--warm-up", type=int, default=WARM_UP)
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        help="tables and trainings in turn, not new ones in each loop: caches"
+        " of what has been met before then no longer fill",
+    )
     asked = parser.parse_args()
     with_arenas()
     with quiet():
@@ -231,7 +237,7 @@ def main() -> int:
         distribute.set_intra_op_threads(1)  # as the recipe has it
         distribute.make_deterministic()
         tf.config.list_logical_devices()
-    loops = soak(asked.minutes, asked.loops)
+    loops = soak(asked.minutes, asked.loops, asked.seeds)
     try:
         bars = verdict(loops, asked.warm_up)
     except ValueError as error:

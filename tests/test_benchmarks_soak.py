@@ -1,7 +1,10 @@
 """The verdict of a soak, of loops that are made up."""
 
+import sys
+
 import pytest
 
+from benchmarks import soak
 from benchmarks.soak import Loop, growth, verdict
 
 
@@ -50,3 +53,27 @@ def test_what_grows_while_warming_up_counts_for_nothing():
 def test_too_few_loops_give_no_verdict():
     with pytest.raises(ValueError, match="too few"):
         verdict(loops(10))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "drawn"), [(None, [1, 2, 3, 4, 5]), (2, [1, 0, 1, 0, 1])]
+)
+def test_loops_draw_anew_or_a_few_seeds_in_turn(monkeypatch, seeds, drawn):
+    met = []
+    monkeypatch.setattr(soak, "once", lambda folder, seed: met.append(seed))
+    assert len(soak.soak(minutes=60, most=5, seeds=seeds)) == 5
+    assert met == drawn
+
+
+def test_it_starts_anew_with_one_arena_unless_their_number_is_set(monkeypatch):
+    started = []
+    monkeypatch.setattr(soak.os, "execve", lambda *how: started.append(how))
+    monkeypatch.setattr(sys, "argv", ["soak", "--minutes", "1"])
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+    soak.with_arenas()
+    assert not started
+    monkeypatch.delenv("MALLOC_ARENA_MAX")
+    soak.with_arenas()
+    ((_, words, variables),) = started
+    assert words[1:] == ["-m", "benchmarks.soak", "--minutes", "1"]
+    assert variables["MALLOC_ARENA_MAX"] == "1"

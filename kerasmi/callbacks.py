@@ -144,8 +144,8 @@ def pictured(epochs: int) -> set[int]:
 class Pictures(keras.callbacks.Callback):
     """Writes a picture to TensorBoard at the end of some epochs, and the last.
 
-    Of at most `PICTURES` epochs, evenly spaced: laying one out takes as long
-    as thirty steps of a small model.
+    Of at most `PICTURES` epochs, evenly spaced: drawing one takes as long as
+    ten steps of a small model.
 
     Args:
         folder: TensorBoard folder of the pictures.

@@ -16,6 +16,7 @@ from kerasmi import (
     distribute,
     drawing_phantom,
     environment,
+    labelled,
     preconditions,
     pretrain,
     resuming,
@@ -297,7 +298,7 @@ def _retrained(
     run.mark_done(
         stage,
         seconds=round(time.monotonic() - begun, 3),
-        labelled_images=len(retrain.drawn_images(recipe, dataset, task)),
+        labelled_images=len(labelled.drawn_images(recipe, dataset, task)),
     )
     resuming.forget(folder)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kerasmi import retrain, stages
+from kerasmi import labelled, stages
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import DataError
 from kerasmi.evaluation import auc, label_scores, probes
@@ -42,7 +42,7 @@ def evaluate(features: Features, dataset: Dataset, split: str) -> pd.DataFrame:
         for name in {"validation", split}
     }
     for task in {one.name: one.whole for one in stages.tasks(recipe)}.values():
-        chosen = retrain.drawn_images(recipe, dataset, task)
+        chosen = labelled.drawn_images(recipe, dataset, task)
         train = Part(
             _pooled(features, dataset, "train", chosen),
             _targets(features, dataset, task, "train", False, chosen),
@@ -97,7 +97,7 @@ def _targets(
     truth: bool,
     chosen: list[str] | None = None,
 ) -> np.ndarray:
-    known = retrain.targets(features.recipe, dataset, split, task, truth)
+    known = labelled.targets(features.recipe, dataset, split, task, truth)
     if chosen is not None:
         rows = dataset.rows(split)["image_id"]
         known = known[rows.isin(set(chosen)).to_numpy()]

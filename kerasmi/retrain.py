@@ -14,12 +14,18 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from kerasmi import build, callbacks, resuming, side_by_side, watching
+from kerasmi import (
+    build,
+    callbacks,
+    labelled,
+    resuming,
+    side_by_side,
+    watching,
+)
 from kerasmi.data import kept, pipeline
-from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.stream import Order
-from kerasmi.errors import DataError, RecipeError
+from kerasmi.errors import RecipeError
 from kerasmi.evaluation import auc
 from kerasmi.evaluation.predictions import COLUMNS
 from kerasmi.fused_adam import FusedAdam
@@ -73,7 +79,7 @@ def run(
     settings = recipe.retrain
     keras.utils.set_random_seed(recipe.seed)
     held_out = held_out or HeldOutImages(recipe, dataset)
-    chosen = labelled_images(recipe, dataset, this)
+    chosen = labelled.images(recipe, dataset, this)
     features = None
     if encoder is not None and encoder_mode == "frozen":
         features = _unaugmented(recipe, dataset, chosen, encoder)
@@ -121,7 +127,9 @@ def run(
         epochs=settings.epochs,
     )
     scores = _scorer(model, held_out, encoder)
-    observed = targets(recipe, dataset, "validation", this, truth=False)
+    observed = labelled.targets(
+        recipe, dataset, "validation", this, truth=False
+    )
     history = resuming.fit(
         trained,
         batches,
@@ -134,7 +142,7 @@ def run(
         callbacks=[
             callbacks.ValidationScore(
                 lambda: scores("validation"),
-                lambda p: mean_auc(this, observed, p),
+                lambda p: labelled.mean_auc(this, observed, p),
             ),
             callbacks.Progress(
                 reporter, settings.epochs, steps, settings.batch_size, SHOWN
@@ -275,7 +283,7 @@ def check(recipe: Recipe, dataset: Dataset, replicas: int = 1) -> None:
             a device without one.
     """
     for this in tasks(recipe):
-        images = len(labelled_images(recipe, dataset, this))
+        images = len(labelled.images(recipe, dataset, this))
         size = recipe.retrain.batch_size
         if images < size and leaves_idle(images, size, replicas):
             raise RecipeError(
@@ -283,119 +291,13 @@ def check(recipe: Recipe, dataset: Dataset, replicas: int = 1) -> None:
                 f"labelled images, too few for each of {replicas} devices. "
                 f"Use at most {images // replicas * replicas}."
             )
-        observed = targets(recipe, dataset, "validation", this, truth=False)
+        observed = labelled.targets(
+            recipe, dataset, "validation", this, truth=False
+        )
         outputs = HEADS[this.head].units(len(this.labels))
-        mean_auc(this, observed, np.full((len(observed), outputs), 1 / outputs))
-
-
-def drawn_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
-    """Training images with a usable label, as many as the recipe allows.
-
-    The same images for every encoder, and for all findings of a task: the
-    first of one order that `seed` alone decides.
-
-    Raises:
-        DataError: fewer labelled images than asked for, or none.
-    """
-    rows = dataset.rows("train")
-    known = targets(recipe, dataset, "train", this.whole, truth=False) >= 0
-    images = rows["image_id"][known.any(axis=1)].to_numpy()
-    asked = recipe.retrain.labels
-    wanted = _number(asked, len(images))
-    if not len(images) or len(images) < wanted or wanted < 1:
-        raise DataError(
-            f"{dataset.path}: {len(images)} training images have a usable "
-            f"label of {this.name}; retrain.labels asks for {asked or 'all'}. "
-            "Change it, or data.uncertain and data.blank."
+        labelled.mean_auc(
+            this, observed, np.full((len(observed), outputs), 1 / outputs)
         )
-    drawn = np.random.default_rng(recipe.seed).permutation(len(images))
-    return sorted(images[drawn[:wanted]].tolist())
-
-
-def _number(asked: int | float | None, available: int) -> int:
-    if asked is None:
-        return available
-    return round(asked * available) if isinstance(asked, float) else asked
-
-
-def labelled_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
-    """Those of `drawn_images` with a usable label of `this`.
-
-    Raises:
-        DataError: there is none.
-    """
-    drawn = drawn_images(recipe, dataset, this)
-    if not this.is_part:
-        return drawn
-    rows = dataset.rows("train")
-    known = targets(recipe, dataset, "train", this, truth=False)[:, 0] >= 0
-    chosen = sorted(set(drawn) & set(rows["image_id"][known]))
-    if not chosen:
-        raise DataError(
-            f"{dataset.path}: none of the {len(drawn)} training images has a "
-            f"usable label of {this.labels[0]}. Raise retrain.labels, or use "
-            "retrain.heads: multilabel."
-        )
-    return chosen
-
-
-def targets(
-    recipe: Recipe,
-    dataset: Dataset,
-    split: str,
-    this: Task,
-    truth: bool,
-) -> np.ndarray:
-    """`(n, L)` targets of a split under the label policy; -1 where ignored.
-
-    Args:
-        recipe: its label policies are used.
-        dataset: the records.
-        split: which images.
-        this: which labels.
-        truth: the known answers (phantom only) instead of the labels.
-    """
-    return label_policy.targets(
-        dataset.rows(split),
-        this.labels,
-        truth=truth,
-        uncertain=recipe.data.uncertain,
-        blank=recipe.data.blank,
-    )
-
-
-def mean_auc(this: Task, known: np.ndarray, predictions: np.ndarray) -> float:
-    """Mean AUC over the labels (or severity cuts) that have both classes.
-
-    Args:
-        this: the task.
-        known: `(n, L)` targets, -1 where ignored.
-        predictions: `(n, outputs)` probabilities.
-
-    Raises:
-        DataError: none has.
-    """
-    if this.head != "multilabel":
-        level = known[:, 0]
-        predictions = auc.severity_scores(predictions)
-        cuts = np.arange(1, 4)
-        known = np.where(level[:, None] < 0, -1, level[:, None] >= cuts)
-    values = [
-        auc.auc(column[column >= 0], scores[column >= 0])
-        for column, scores in zip(known.T, predictions.T, strict=True)
-    ]
-    defined = [value for value in values if isinstance(value, float)]
-    if not defined:
-        what, remedy = f"no label of {this.name} has both", ""
-        if this.is_part:
-            what = f"{this.labels[0]} does not have both"
-            remedy = ", or retrain.heads: multilabel"
-        raise DataError(
-            f"validation: {what} a positive and a negative image, so no epoch "
-            "can be chosen. Use more validation images, or other label "
-            f"policies (data.uncertain, data.blank){remedy}."
-        )
-    return float(np.mean(defined))
 
 
 def predict(
@@ -413,7 +315,9 @@ def predict(
         identity = rows[["image_id", "study_id", "subject_id", "split"]].assign(
             task=this.name, encoder=encoder_mode
         )
-        known = targets(recipe, dataset, split, this, dataset.has_truth)
+        known = labelled.targets(
+            recipe, dataset, split, this, dataset.has_truth
+        )
         frames.append(_rows(this, identity, known, predictions))
     return pd.concat(frames, ignore_index=True)
 

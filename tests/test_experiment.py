@@ -379,7 +379,8 @@ def test_a_loss_that_is_no_number_ends_with_one_line(runs, tmp_path):
 
 def test_validation_without_both_classes_cannot_choose_an_epoch():
     from kerasmi.errors import DataError
-    from kerasmi.retrain import Task, mean_auc
+    from kerasmi.labelled import mean_auc
+    from kerasmi.stages import Task
 
     task = Task("pathology9", ("Edema", "Pneumonia"), "multilabel")
     known = np.array([[1.0, -1.0], [1.0, 0.0]])

@@ -92,6 +92,7 @@ GROUPS = {
             "drawing_phantom",
             "pretrain",
             "retrain",
+            "labelled",
             "held_out_images",
             "side_by_side",
             "resuming",

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from kerasmi import probing, retrain, stages
+from kerasmi import labelled, probing, stages
 from kerasmi.data.schema import EDEMA_SEVERITY, PATHOLOGY9
 from kerasmi.errors import DataError
 from kerasmi.evaluation import auc, probes
@@ -104,7 +104,7 @@ def test_the_linear_probe_is_the_regression_of_scikit_learn(tmp_path):
     row = found.loc[(probes.LINEAR, "Edema")]
     asked = recipe(*RECIPE, "retrain.labels=40")
     (task, _) = stages.tasks(asked)
-    chosen = set(retrain.drawn_images(asked, dataset, task))
+    chosen = set(labelled.drawn_images(asked, dataset, task))
     assert len(chosen) == 40
     features = PlayedFeatures(asked)
 

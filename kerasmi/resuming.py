@@ -12,7 +12,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,16 @@ import pandas as pd
 import tensorflow as tf
 
 from kerasmi import checkpoint_files as files
-from kerasmi import cluster, interruption
+from kerasmi import cluster, interruption, stage_logs, training_state
 from kerasmi.checkpoint_files import Checkpoint, Position
-from kerasmi.errors import RunError, TrainingError
+from kerasmi.errors import TrainingError
 from kerasmi.folder import CHECKPOINT
 from kerasmi.reporter import Reporter
+from kerasmi.stage_logs import HISTORY
 
-HISTORY = "history.csv"
-TENSORBOARD = "tensorboard"
 MODEL = "model.keras"
 # Share of the time that checkpoints may take: short epochs go without one.
 OVERHEAD = 0.02
-
 
 _BEGINNING = Position()
 
@@ -68,14 +66,16 @@ def begin(folder: Path, reporter: Reporter) -> Start:
         reporter: warned of checkpoints that are damaged.
     """
     found = files.newest(
-        folder / CHECKPOINT, reporter.warning, lambda c: _missing(folder, c)
+        folder / CHECKPOINT,
+        reporter.warning,
+        lambda c: stage_logs.missing(folder, c),
     )
     start = Start() if found is None else Start(*found)
     for position in files.positions(folder / CHECKPOINT):
         if position > start.position or start.fresh:
             files.remove(folder / CHECKPOINT / position.file)
     sizes = start.checkpoint.facts["sizes"] if start.checkpoint else {}
-    _cut_back(folder, sizes)
+    stage_logs.cut_back(folder, sizes)
     if start.checkpoint is not None:
         at = f"epoch {start.position.epoch + 1}"
         if start.position.step:
@@ -146,7 +146,7 @@ def fit(
         "shuffle": False,  # the pipeline has shuffled
     }
     if start.checkpoint is not None:
-        _restore(whole, start.checkpoint.arrays, folder)
+        training_state.restore(whole, start.checkpoint.arrays, folder)
     epoch, step = start.position.epoch, start.position.step
     with _noted_signals(reporter), _closed(log):
         if step:
@@ -226,7 +226,9 @@ class _Keeper(keras.callbacks.Callback):
         if self.start.checkpoint and begun.step and epoch == begun.epoch:
             self._position = begun
             arrays = self.start.checkpoint.arrays
-            _assign(_metrics(self.model), arrays, self.folder)
+            training_state.assign(
+                training_state.of_metrics(self.model), arrays, self.folder
+            )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Saves where a signal asked to stop."""
@@ -246,7 +248,13 @@ class _Keeper(keras.callbacks.Callback):
         score = float((logs or {})[self.monitor])
         if score > (self._best["score"] if self._best else float("-inf")):
             self._best = {"epoch": done, "score": score}
-            held = {} if due else dict(_arrays(_state(self.whole)))
+            held = (
+                {}
+                if due
+                else dict(
+                    training_state.arrays(training_state.of_model(self.whole))
+                )
+            )
             self._best_arrays = held
         if due:
             self._write(Position(done))
@@ -262,7 +270,9 @@ class _Keeper(keras.callbacks.Callback):
             )
         path = self.folder / CHECKPOINT / files.best_file(self._best["epoch"])
         arrays = files.read(path).arrays
-        _assign(_state(self.whole), arrays, self.folder)
+        training_state.assign(
+            training_state.of_model(self.whole), arrays, self.folder
+        )
 
     def _write(self, position: Position) -> None:
         begun = time.monotonic()
@@ -271,9 +281,12 @@ class _Keeper(keras.callbacks.Callback):
             for callback in self.flushed:
                 callback.flush()
             self._write_best(folder)
-            facts = {"best": self._best, "sizes": _sizes(self.folder)}
-            state = itertools.chain(_state(self.whole), _metrics(self.model))
-            arrays = _arrays(state)
+            facts = {"best": self._best, "sizes": stage_logs.sizes(self.folder)}
+            state = itertools.chain(
+                training_state.of_model(self.whole),
+                training_state.of_metrics(self.model),
+            )
+            arrays = training_state.arrays(state)
             files.write(folder / position.file, arrays, facts)
         except OSError as error:
             raise TrainingError(
@@ -290,7 +303,7 @@ class _Keeper(keras.callbacks.Callback):
         if self._best is None or self._best == self._best_before:
             return
         path = folder / files.best_file(self._best["epoch"])
-        state = _arrays(_state(self.whole))
+        state = training_state.arrays(training_state.of_model(self.whole))
         files.write(path, self._best_arrays.items() or state, self._best)
         self._best_arrays = {}
 
@@ -308,68 +321,6 @@ def _intact(folder: Path) -> str:
     )
 
 
-# === The state of a model ===
-
-
-def _state(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """All that training changes: the model's, the optimizer's, the loss's."""
-    objective = getattr(model, "objective", None)
-    kept = vars(objective).values() if objective is not None else ()
-    parts = {
-        # more than its weights: the state of the seed generators too
-        "model": model.variables,
-        "optimizer": model.optimizer.variables,
-        "loss": [v for v in kept if isinstance(v, keras.Variable)],
-    }
-    for part, variables in parts.items():
-        yield from ((f"{part}/{i:05}", v) for i, v in enumerate(variables))
-
-
-def _metrics(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    variables = model.metrics_variables
-    yield from ((f"metrics/{i:05}", v) for i, v in enumerate(variables))
-
-
-def _arrays(
-    variables: Iterator[tuple[str, Any]],
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Copies of the values; bfloat16, which numpy lacks, as float32."""
-    for name, variable in variables:
-        value = np.array(variable)
-        yield (
-            name,
-            value.astype("float32") if value.dtype.kind == "V" else value,
-        )
-
-
-def _restore(
-    model: keras.Model, arrays: Mapping[str, np.ndarray], folder: Path
-) -> None:
-    _assign(_state(model), arrays, folder)
-    told = sum(not name.startswith("metrics/") for name in arrays)
-    if told != sum(1 for _ in _state(model)):
-        raise _another_model(folder)
-
-
-def _assign(
-    variables: Iterator[tuple[str, Any]],
-    arrays: Mapping[str, np.ndarray],
-    folder: Path,
-) -> None:
-    for name, variable in variables:
-        value = arrays.get(name)
-        if value is None or value.shape != tuple(variable.shape):
-            raise _another_model(folder)
-        variable.assign(value)
-
-
-def _another_model(folder: Path) -> RunError:
-    return RunError(
-        f"{folder / CHECKPOINT}: is of another model than this version of"
-        " kerasmi makes; remove it, and the stage starts anew"
-    )
-
-
 def _save(model: keras.Model, path: Path) -> None:
     """Saves a model whole or not at all."""
     beside = path.with_name(f".{path.name}")
@@ -380,52 +331,3 @@ def _save(model: keras.Model, path: Path) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-# === The logs of a stage ===
-
-
-def _logs(folder: Path) -> Iterator[Path]:
-    """The files that grow with each epoch."""
-    if (folder / HISTORY).is_file():
-        yield folder / HISTORY
-    for path in sorted((folder / TENSORBOARD).rglob("*")):
-        if path.is_file():
-            yield path
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """Bytes of each log, once all of it is on the disk."""
-    sizes = {}
-    for path in _logs(folder):
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-            sizes[str(path.relative_to(folder))] = os.fstat(
-                file.fileno()
-            ).st_size
-    return sizes
-
-
-def _missing(folder: Path, checkpoint: Checkpoint) -> str | None:
-    """What of a checkpoint lies in other files and is not there."""
-    for name, size in checkpoint.facts["sizes"].items():
-        with contextlib.suppress(OSError):
-            if (folder / name).stat().st_size >= size:
-                continue
-        return f"{name} is shorter than when it was made"
-    best = checkpoint.facts["best"]
-    if best is None:
-        return None
-    name = files.best_file(best["epoch"])
-    wrong = files.fault(folder / CHECKPOINT / name)
-    return wrong and f"{name}: {wrong}"
-
-
-def _cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Takes from the logs what was written after the checkpoint."""
-    for path in list(_logs(folder)):
-        size = sizes.get(str(path.relative_to(folder)))
-        if size is None:
-            path.unlink()
-        else:
-            os.truncate(path, size)

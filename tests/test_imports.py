@@ -96,6 +96,8 @@ GROUPS = {
             "held_out_images",
             "side_by_side",
             "resuming",
+            "stage_logs",
+            "training_state",
             "selftest",
             "watching",
             "experiment",

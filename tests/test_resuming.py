@@ -11,7 +11,13 @@ import pytest
 import small_models
 import tensorflow as tf
 
-from kerasmi import callbacks, checkpoint_files, interruption, resuming
+from kerasmi import (
+    callbacks,
+    checkpoint_files,
+    interruption,
+    resuming,
+    training_state,
+)
 from kerasmi.checkpoint_files import Position
 from kerasmi.errors import RunError, TrainingError
 from kerasmi.optimizers import paper
@@ -113,7 +119,7 @@ def whole(tmp_path_factory):
 
 
 def same(model, other, seeds=True):
-    states = [dict(resuming._state(m)) for m in (model, other)]
+    states = [dict(training_state.of_model(m)) for m in (model, other)]
     if not seeds:
         weights = {id(w) for m in (model, other) for w in m.weights}
         states = [
@@ -157,7 +163,7 @@ def assert_the_same(folder, model, history, whole):
 
 
 def test_the_state_that_is_compared_has_all_parts(whole):
-    names = [name for name, _ in resuming._state(whole[0])]
+    names = [name for name, _ in training_state.of_model(whole[0])]
     parts = {name.split("/")[0] for name in names}
     assert parts == {"model", "optimizer", "loss"}
     model = whole[0]
@@ -307,7 +313,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.compile("adam", "mse")
     with pytest.raises(RunError, match="of another model"):
-        resuming._restore(other, start.checkpoint.arrays, tmp_path)
+        training_state.restore(other, start.checkpoint.arrays, tmp_path)
 
 
 def test_short_epochs_go_without_a_checkpoint(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 import test_resuming
 
 from benchmarks import resume
-from kerasmi import resuming
+from kerasmi import resuming, training_state
 
 KILLS = 3
 
@@ -25,7 +25,7 @@ def train(folder):
     model, history = test_resuming.train(folder)
     state = {
         name.replace("/", "_"): np.array(value)
-        for name, value in resuming._state(model)
+        for name, value in training_state.of_model(model)
     }
     np.savez(folder / "end.npz", **state, history=history.to_numpy())
     return 0

@@ -93,7 +93,8 @@ def run(
             next(iter(validation)),
         ),
         reporter=reporter,
-        validation_data=validation,
+        # Keras then keeps its iterator, which takes long to make
+        validation_data=validation.repeat(),
         validation_steps=validation_steps,
     )
     best = float(history["val_mutual_information"].max())

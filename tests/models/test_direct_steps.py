@@ -83,7 +83,7 @@ def test_the_batches_of_a_training_are_let_go_after_it():
 
 @pytest.mark.parametrize(
     "options",
-    [{"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}],
+    [{"run_eagerly": True}, {"steps_per_execution": 2}],
 )
 def test_what_asks_for_more_is_left_to_keras(options):
     model = small_model(**options)

@@ -31,7 +31,9 @@ def imports() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        # once: later, what a run has left would stay for ever too
+        if not gc.get_freeze_count():
+            gc.freeze()
         gc.enable()
 
 

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -10,8 +10,10 @@ import tensorflow as tf
 Step = Callable[[Any], Any]
 
 
-def direct(model: keras.Model, step: Step, function: Step) -> Step:
-    """What `fit` or `evaluate` calls for a step: `function`, or sooner.
+def made(
+    model: keras.Model, kind: str, make: Callable[[bool], Any], force: bool
+) -> Step:
+    """What `make_train_function` or `make_test_function` returns, or sooner.
 
     For each step Keras looks for its trace by the signature of all variables,
     and wraps and unwraps the logs: a millisecond. The trace is called itself
@@ -19,17 +21,27 @@ def direct(model: keras.Model, step: Step, function: Step) -> Step:
 
     Args:
         model: compiled.
-        step: its `train_step` or `test_step`, from a batch to logs.
-        function: what Keras has made of it, from an iterator to logs.
+        kind: `"train"` or `"test"`.
+        make: Keras's own method.
+        force: whether to make it anew.
     """
+    name = f"{kind}_function"
+    if force or getattr(model, name) is None:
+        make(force)
+        if _is_plain(model):
+            step = getattr(model, f"{kind}_step")
+            setattr(model, name, _DirectSteps(step, getattr(model, name)))
+    return cast(Step, getattr(model, name))
+
+
+def _is_plain(model: keras.Model) -> bool:
     default = tf.distribute.get_strategy()
     is_alone = not tf.distribute.has_strategy() and (
         model.distribute_strategy is default
     )
-    by_graph = not (model.run_eagerly or model.jit_compile)
-    if is_alone and by_graph and model.steps_per_execution == 1:
-        return _DirectSteps(step, function)
-    return function
+    eagerly = model.run_eagerly or tf.config.functions_run_eagerly()
+    by_graph = not (eagerly or model.jit_compile)
+    return bool(is_alone and by_graph and model.steps_per_execution == 1)
 
 
 class _DirectSteps:

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kerasmi import distribute
-from kerasmi.models.direct_steps import direct
+from kerasmi.models import direct_steps
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.types import Tensor
@@ -39,8 +39,6 @@ class ImageClassifier(keras.Model):
     Output shape:
         `(B, L)`, `(B, 4)` or `(B, 3)` float32 probabilities.
     """
-
-    train_function: Any
 
     def __init__(
         self,
@@ -131,12 +129,8 @@ class ImageClassifier(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         """As Keras's, with less around each step."""
-        if force or self.train_function is None:
-            super().make_train_function(force)
-            self.train_function = direct(
-                self, self.train_step, self.train_function
-            )
-        return self.train_function
+        make = super().make_train_function
+        return direct_steps.made(self, "train", make, force)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""

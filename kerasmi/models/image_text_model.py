@@ -7,9 +7,8 @@ import tensorflow as tf
 from keras import ops
 
 from kerasmi import distribute, losses, pair_scores, regions
-from kerasmi.models import accumulation
+from kerasmi.models import accumulation, direct_steps
 from kerasmi.models.diagnostics import Diagnostics
-from kerasmi.models.direct_steps import direct
 from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
 
@@ -56,9 +55,6 @@ class ImageTextModel(keras.Model):
     References:
         - [Liao et al., 2021](https://doi.org/10.1007/978-3-030-87196-3_26)
     """
-
-    train_function: Any
-    test_function: Any
 
     def __init__(
         self,
@@ -342,21 +338,13 @@ class ImageTextModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         """As Keras's, with less around each step."""
-        if force or self.train_function is None:
-            super().make_train_function(force)
-            self.train_function = direct(
-                self, self.train_step, self.train_function
-            )
-        return self.train_function
+        make = super().make_train_function
+        return direct_steps.made(self, "train", make, force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """As Keras's, with less around each step."""
-        if force or self.test_function is None:
-            super().make_test_function(force)
-            self.test_function = direct(
-                self, self.test_step, self.test_function
-            )
-        return self.test_function
+        make = super().make_test_function
+        return direct_steps.made(self, "test", make, force)
 
     def _loss(self, pairs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of the whole batch, and what is differentiated of it."""

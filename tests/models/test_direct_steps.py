@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 from kerasmi.models import direct_steps
-from kerasmi.models.direct_steps import direct
 
 
 def small_model(**options) -> keras.Model:
@@ -36,8 +35,7 @@ def batches(number: int, size: int = 4) -> tf.data.Dataset:
 
 def directly(model: keras.Model) -> keras.Model:
     """The model, with its training steps called directly."""
-    model.make_train_function()
-    model.train_function = direct(model, model.train_step, model.train_function)
+    direct_steps.made(model, "train", model.make_train_function, False)
     assert isinstance(model.train_function, direct_steps._DirectSteps)
     return model
 
@@ -86,15 +84,25 @@ def test_the_batches_of_a_training_are_let_go_after_it():
     [{"run_eagerly": True}, {"steps_per_execution": 2}],
 )
 def test_what_asks_for_more_is_left_to_keras(options):
-    model = small_model(**options)
-    model.make_train_function()
-    theirs = model.train_function
-    assert direct(model, model.train_step, theirs) is theirs
+    assert_left_to_keras(small_model(**options))
+
+
+def test_a_step_is_made_once_unless_it_is_forced():
+    model = directly(small_model())
+    make = model.make_train_function
+    before = model.train_function
+    assert direct_steps.made(model, "train", make, False) is before
+    assert direct_steps.made(model, "train", make, True) is not before
+    assert isinstance(model.train_function, direct_steps._DirectSteps)
 
 
 def test_several_devices_are_left_to_keras(two_devices):
     with two_devices.scope():
         model = small_model()
-    model.make_train_function()
-    theirs = model.train_function
-    assert direct(model, model.train_step, theirs) is theirs
+    assert_left_to_keras(model)
+
+
+def assert_left_to_keras(model):
+    made = direct_steps.made(model, "train", model.make_train_function, False)
+    assert not isinstance(made, direct_steps._DirectSteps)
+    assert made is model.train_function

@@ -93,7 +93,7 @@ def run(
             next(iter(validation)),
         ),
         reporter=reporter,
-        # Keras then keeps its iterator, which takes long to make
+        # else Keras makes one iterator more after each validation
         validation_data=validation.repeat(),
         validation_steps=validation_steps,
     )

@@ -44,7 +44,7 @@ def gather(serialized: Tensor, read: Callable[[Tensor], Content]) -> Content:
         The same of all, `(n, ...)` each.
     """
     records = tf.data.Dataset.from_tensor_slices(serialized).batch(_AT_ONCE)
-    blocks = list(stream.mapped(records, read))
+    blocks = list(stream.ahead(stream.mapped(records, read)))
     return {
         name: tf.concat([block[name] for block in blocks], axis=0)
         for name in blocks[0]

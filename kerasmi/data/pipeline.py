@@ -404,10 +404,4 @@ def _finished(
     steps = order.steps(records)
     total = steps * (order.epochs - order.first_epoch) - order.first_step
     batches = batches.apply(tf.data.experimental.assert_cardinality(total))
-    options = tf.data.Options()
-    options.deterministic = True
-    # Workers share batches, not files: the batch is that of all devices.
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE), steps
+    return stream.ahead(batches), steps

@@ -19,6 +19,8 @@ from kerasmi.types import Tensor
 # on the machine.
 SHUFFLE_BUFFER = 2048
 INTERLEAVED_SHARDS = 16
+# Batches that are made ahead.
+AHEAD = 4
 # Below this size a split is read once and kept, still compressed.
 IN_MEMORY_BYTES = 256 * 2**20
 
@@ -199,6 +201,20 @@ def mapped(
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+def ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Makes some batches ahead, in their order, shared among devices."""
+    options = tf.data.Options()
+    options.deterministic = True
+    # Workers share batches, not files: the batch is that of all devices.
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    # An iterator that is tuned may take a minute to go: TensorFlow 2.16 waits
+    # for the tuner, which sleeps longer and longer.
+    options.autotune.enabled = False
+    return batches.with_options(options).prefetch(AHEAD)
 
 
 def as_written(function: Callable[..., object]) -> Callable[..., object]:

@@ -161,6 +161,18 @@ def test_inputs_stand_in_for_the_images_they_were_made_of(labelled, names):
         labelled(inputs=features, augmentation=MOVING)
 
 
+def test_no_iterator_waits_for_a_tuner_to_go(
+    every_source, pairs, labelled, toy
+):
+    made = (
+        pairs(),
+        labelled(),
+        pipeline.images(toy, "train", batch_size=4, image_size=8),
+    )
+    for batches, _ in made:
+        assert batches.options().autotune.enabled is False
+
+
 def test_a_small_buffer_and_few_readers_lose_nothing(pairs, names, monkeypatch):
     monkeypatch.setattr(stream, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(stream, "SHUFFLE_BUFFER", 3)

@@ -18,7 +18,6 @@ from kerasmi.errors import RecipeError
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.models.text_encoder import TextEncoder, build_vocabulary
-from kerasmi.models.tokenizer import Tokenizer
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter
 
@@ -188,7 +187,7 @@ def pairs(
     return pipeline.pairs(
         dataset,
         split,
-        tokenizer=Tokenizer(model.text_encoder.tokenizer),
+        tokenizer=model.text_encoder.word_pieces,
         scope=objective.scope,
         sentences=settings.sentences,
         batch_size=settings.batch_size,

@@ -17,7 +17,6 @@ from kerasmi.data.dataset import Dataset
 from kerasmi.errors import RunError
 from kerasmi.models import loading
 from kerasmi.models.image_text_model import ImageTextModel
-from kerasmi.models.tokenizer import Tokenizer
 from kerasmi.recipe import Recipe
 from kerasmi.runs import Run
 from kerasmi.types import Tensor
@@ -48,7 +47,7 @@ class Features:
     def __init__(self, recipe: Recipe, model: ImageTextModel) -> None:
         self.recipe = recipe
         self.model = model
-        self._tokenizer = Tokenizer(model.text_encoder.tokenizer)
+        self._tokenizer = model.text_encoder.word_pieces
         self._image = _compiled(self._encode_images)
         self._text = _compiled(self._encode_texts)
         self._score = _compiled(model.score)

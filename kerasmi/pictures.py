@@ -14,7 +14,6 @@ from kerasmi.data.schema import Record
 from kerasmi.evaluation import region_maps
 from kerasmi.evaluation.region_examples import RegionExamples
 from kerasmi.models.image_text_model import ImageTextModel
-from kerasmi.models.tokenizer import Tokenizer
 from kerasmi.recipe import Recipe
 
 # images of a picture, and sentences of each
@@ -54,7 +53,7 @@ class Examples:
                 )
         token_ids, mask = texts.pack(
             tf.constant(self.texts)[:, None],
-            Tokenizer(model.text_encoder.tokenizer),
+            model.text_encoder.word_pieces,
             recipe.text_encoder.max_tokens,
         )
         self._figure: Figure | None = None

@@ -61,6 +61,10 @@ def run(
         )
     start = resuming.begin(folder, reporter)
 
+    # no maps of scores where the image is one region
+    is_local = model.image_encoder.grid != (1, 1)
+    examples = Examples(recipe, dataset, model) if is_local else None
+
     def batches(epoch: int, step: int) -> tf.data.Dataset:
         return build.pairs(recipe, dataset, "train", model, epoch, step)[0]
 
@@ -91,6 +95,7 @@ def run(
             steps,
             start,
             next(iter(validation)),
+            examples,
         ),
         reporter=reporter,
         # else Keras makes one iterator more after each validation
@@ -103,10 +108,11 @@ def run(
     ceiling = float(history["val_ceiling"].max()) if has_ceiling else np.inf
     level = trouble.level(objective.bound, best, ceiling)
     reporter.message(f"pretrain: {level}")
-    # a fresh copy, on one device: read-outs and re-training need no strategy
-    model = keras.saving.load_model(folder / "model.keras")
+    if strategy.num_replicas_in_sync > 1:
+        # a copy on one device: read-outs and re-training need no strategy
+        model = keras.saving.load_model(folder / "model.keras")
     measure(recipe, dataset, model, folder, reporter)
-    _draw(recipe, dataset, model, folder)
+    _draw(recipe, model, examples, folder)
     return model.image_encoder
 
 
@@ -119,6 +125,7 @@ def _callbacks(
     steps: int,
     start: resuming.Start,
     held_out: dict[str, tf.Tensor],
+    examples: Examples | None,
 ) -> list[keras.callbacks.Callback]:
     objective, settings = build.stage(recipe)
     annealing = []
@@ -146,7 +153,7 @@ def _callbacks(
         callbacks.TensorBoard(
             str(folder / "tensorboard"), write_graph=start.fresh
         ),
-        *_pictures(recipe, dataset, model, folder),
+        *_pictures(model, examples, folder),
         watching.Troubles(held_out, reporter, objective.bound in WITH_CEILING),
     ]
 
@@ -170,12 +177,10 @@ def _images(
 
 
 def _pictures(
-    recipe: Recipe, dataset: Dataset, model: ImageTextModel, folder: Path
+    model: ImageTextModel, examples: Examples | None, folder: Path
 ) -> list[keras.callbacks.Callback]:
-    """Maps of scores over regions; none where the image is one region."""
-    if model.image_encoder.grid == (1, 1):
+    if examples is None:
         return []
-    examples = Examples(recipe, dataset, model)
     return [
         callbacks.Pictures(
             folder / "tensorboard" / "pictures",
@@ -187,8 +192,8 @@ def _pictures(
 
 def _draw(
     recipe: Recipe,
-    dataset: Dataset,
     model: ImageTextModel,
+    examples: Examples | None,
     folder: Path,
 ) -> None:
     history = pd.read_csv(folder / "history.csv")
@@ -199,7 +204,7 @@ def _draw(
         chance=trouble.CHANCE.get(objective.bound),
     )
     figures.save(curves, folder / "training_curves.png")
-    if model.image_encoder.grid != (1, 1):
-        examples = Examples(recipe, dataset, model).mapped(model)
-        examples.save(folder / "sentences_and_regions.npz")
-        figures.save(examples.draw(), folder / "sentences_and_regions.png")
+    if examples is not None:
+        found = examples.mapped(model)
+        found.save(folder / "sentences_and_regions.npz")
+        figures.save(found.draw(), folder / "sentences_and_regions.png")

@@ -26,15 +26,9 @@ def test_the_curves_have_a_ceiling_where_the_progress_line_has(
     def curves(history, ceiling, chance):
         asked.append(ceiling)
 
-    class OneRegion:
-        grid = (1, 1)
-
-    class Model:
-        image_encoder = OneRegion()
-
     monkeypatch.setattr(pretrain.figures, "training_curves", curves)
     monkeypatch.setattr(pretrain.figures, "save", lambda *_: None)
     (tmp_path / "history.csv").write_text("epoch,mutual_information\n0,0.1\n")
     recipe = recipes.load(f"global_{bound}")
-    pretrain._draw(recipe, None, Model(), tmp_path)
+    pretrain._draw(recipe, None, None, tmp_path)
     assert asked == [drawn]

@@ -1,5 +1,6 @@
 """The text encoder: BERT, one feature vector per sentence or report."""
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from keras import ops
 from kerasmi.models import lean_bert, packing
 from kerasmi.models.exact_bert import ExactBertBackbone
 from kerasmi.models.first_token import first_token
+from kerasmi.models.tokenizer import Tokenizer
 from kerasmi.types import Tensor
 
 POOLINGS = ("cls", "pooler", "mean")
@@ -66,6 +68,11 @@ class TextEncoder(keras.Model):
         self.tokenizer = tokenizer
         self.pooling = pooling
         self.built = True
+
+    @functools.cached_property
+    def word_pieces(self) -> Tokenizer:
+        """The tokenizer as the data pipeline takes it, traced once."""
+        return Tokenizer(self.tokenizer)
 
     @classmethod
     def from_preset(cls, preset: str, pooling: str = "cls") -> "TextEncoder":

@@ -7,12 +7,12 @@ order M; V^I, V^R and M are independent of each other and of H.
 """
 
 import itertools
-import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from kerasmi.data import in_processes
 from kerasmi.data.schema import CELLS, PATHOLOGY9, SPLITS, Record
 from kerasmi.data.sources import phantom_report
 from kerasmi.data.sources.phantom_findings import effect
@@ -39,6 +39,7 @@ SOURCE = "phantom"
 _STUDIES = (0.80, 0.14, 0.06)
 _IMAGES = (0.84, 0.13, 0.03)
 _VIEWS = ("PA", "AP")
+_AT_ONCE = 8  # subjects that a worker draws in one go
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def generate(phantom: Phantom, workers: int = 1) -> Iterator[Record]:
         phantom: Sizes and seed.
         workers: Processes; 1 stays in this one.
     """
-    for split in SPLITS:
-        yield from generate_split(phantom, split, workers)
+    with in_processes.mapper(workers) as each:
+        for split in SPLITS:
+            yield from _split(phantom, split, each)
 
 
 def generate_split(
@@ -112,25 +114,23 @@ def generate_split(
     """
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: expected one of {SPLITS}.")
-    if workers < 1:
-        raise ValueError(f"workers={workers}: expected 1 or more.")
-    wanted = phantom.images(split)
-    # Every subject has an image: no more subjects than images are needed.
-    subjects = ((phantom, split, number) for number in range(wanted))
-    if workers == 1:
-        yield from _first(wanted, map(_subject, subjects))
-        return
-    # Spawned, since a process that holds TensorFlow must not be forked.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from _first(wanted, pool.imap(_subject, subjects, chunksize=16))
+    with in_processes.mapper(workers) as each:
+        yield from _split(phantom, split, each)
 
 
-def _first(wanted: int, lists: Iterable[list[Record]]) -> Iterator[Record]:
-    return itertools.islice(itertools.chain.from_iterable(lists), wanted)
+def _split(
+    phantom: Phantom, split: str, each: in_processes.Mapper
+) -> Iterator[Record]:
+    firsts = itertools.count(step=_AT_ONCE)
+    blocks = each(_subjects, ((phantom, split, first) for first in firsts))
+    records = itertools.chain.from_iterable(blocks)
+    yield from itertools.islice(records, phantom.images(split))
 
 
-def _subject(task: tuple[Phantom, str, int]) -> list[Record]:
-    return subject(*task)
+def _subjects(task: tuple[Phantom, str, int]) -> list[Record]:
+    phantom, split, first = task
+    numbers = range(first, first + _AT_ONCE)
+    return [r for number in numbers for r in subject(phantom, split, number)]
 
 
 def stream(phantom: Phantom, split: str, *keys: int) -> np.random.Generator:

@@ -68,7 +68,7 @@ def worker(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     batches = source(dataset, "train", rows, order)
     if last:
         batches = stream.mapped(batches, work)
-    iterator = iter(batches.prefetch(tf.data.AUTOTUNE))
+    iterator = iter(stream.ahead(batches))
     meter = pipeline.Meter()
 
     def one() -> dict[str, float]:

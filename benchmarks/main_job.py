@@ -135,9 +135,10 @@ def main() -> None:
                 for side, all_of in runs.items()
             }
             times = sides.ratio(totals[arguments.against], totals[sides.HERE])
+            told = sides.verdict(times, BAR)
             print(
-                f"\n{times:.2f} times faster than {arguments.against} by seconds"
-                f" {seconds}, {sides.verdict(times, BAR)}"
+                f"\n{times:.2f} times faster than {arguments.against} by"
+                f" seconds {seconds}, {told}"
             )
 
 

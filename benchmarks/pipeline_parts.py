@@ -32,8 +32,6 @@ PARTS = {
 
 def worker(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     """The pipeline up to one part; each round is `images` images."""
-    import tensorflow as tf
-
     from kerasmi.data import augment, stream, texts, wire
     from kerasmi.data.dataset import Dataset
     from kerasmi.data.records import read

@@ -126,7 +126,7 @@ class ConcatCritic(Critic):
         text_features: `(C, D_text)` float.
         training: Whether normalisation uses the statistics of the batch.
 
-    Returns:
+    Output shape:
         `(B, N, C)` float32 scores, whatever the precision policy.
 
     Raises:
@@ -227,7 +227,7 @@ class SeparableCritic(Critic):
         text_features: `(C, D_text)` float.
         training: Whether normalisation uses the statistics of the batch.
 
-    Returns:
+    Output shape:
         `(B, N, C)` float32 scores, whatever the precision policy.
 
     Raises:

@@ -1,12 +1,13 @@
 """Blocks of work side by side, where an operation leaves cores idle."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import tensorflow as tf
+
+from kerasmi.in_turn import in_turn
 
 Block = TypeVar("Block")
 Result = TypeVar("Result")
@@ -40,11 +41,9 @@ def each(
     if number == 1:
         yield from map(function, blocks)
         return
-    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(number) as pool:
-        for block in blocks:
-            waiting.append(pool.submit(function, block))
-            if len(waiting) > number:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+
+        def begin(block: Block) -> Callable[[], Result]:
+            return pool.submit(function, block).result
+
+        yield from in_turn(begin, blocks, number)

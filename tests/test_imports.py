@@ -15,7 +15,15 @@ KERAS = {"keras", "keras_hub"}
 # of the world it may not. The first group that has a module counts.
 GROUPS = {
     "base": (
-        {"types", "errors", "reporter", "output_files", "cluster", "launching"},
+        {
+            "types",
+            "errors",
+            "reporter",
+            "output_files",
+            "cluster",
+            "launching",
+            "in_turn",
+        },
         set(),
         FRAMEWORKS,
     ),

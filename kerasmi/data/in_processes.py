@@ -2,10 +2,10 @@
 
 import contextlib
 import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.pool import AsyncResult
 from typing import Any
+
+from kerasmi.in_turn import in_turn
 
 # A function and its tasks, which may be without end, to the results in order.
 Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
@@ -34,12 +34,9 @@ def mapper(workers: int) -> Iterator[Mapper]:
         def each(
             function: Callable[[Any], Any], tasks: Iterable[Any]
         ) -> Iterator[Any]:
-            waiting: deque[AsyncResult[Any]] = deque()
-            for task in tasks:
-                waiting.append(pool.apply_async(function, (task,)))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().get()
-            while waiting:
-                yield waiting.popleft().get()
+            def begin(task: Any) -> Callable[[], Any]:
+                return pool.apply_async(function, (task,)).get
+
+            return in_turn(begin, tasks, 2 * workers)
 
         yield each

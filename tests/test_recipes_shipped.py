@@ -6,6 +6,7 @@ import pytest
 
 from kerasmi import grid_recipe, presets
 from kerasmi import recipe as recipes
+from kerasmi.data.schema import CHEXPERT14
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 VARIANTS = {"local_mine", "local_cpc", "global_mine", "global_cpc"}
@@ -14,10 +15,14 @@ GRIDS = {"tables", "label_efficiency"}
 FILES = sorted(RECIPES.rglob("*.yaml"))
 
 
-def test_the_recipes_are_the_papers_variants_at_both_scales():
+def test_the_recipes_are_the_papers_variants_of_each_source():
     files = {str(path.relative_to(RECIPES).with_suffix("")) for path in FILES}
-    grids = GRIDS | {f"mimic_cxr/{name}" for name in GRIDS}
-    assert files - grids == BOTH | {f"mimic_cxr/{name}" for name in BOTH}
+    grids = GRIDS | {f"mimic_cxr/{name}" for name in GRIDS} | {"open_i/tables"}
+    assert files - grids == {
+        f"{source}{name}"
+        for source in ("", "mimic_cxr/", "open_i/")
+        for name in BOTH
+    }
     assert set(recipes.shipped()) == files - grids
     assert set(recipes.names()) == files
 
@@ -91,6 +96,29 @@ def test_the_twins_hold_the_papers_settings(name):
     assert recipe.pretrain.text_learning_rate == 5e-4
     assert (recipe.pretrain.epochs, recipe.retrain.epochs) == (5, 50)
     assert recipe.retrain.labels is None
+
+
+@pytest.mark.parametrize("name", sorted(BOTH))
+def test_open_is_recipes_are_the_papers_but_for_what_its_data_asks(name):
+    own = dict(recipes.load(f"open_i/{name}").settings())
+    paper = dict(recipes.load(f"mimic_cxr/{name}").settings())
+    changed = {key for key in own | paper if own.get(key) != paper.get(key)}
+    labels = {"name", "data.blank", "retrain.tasks", "retrain.findings"}
+    labels |= {"retrain.severity_head"}  # of a task that is not there
+    fewer_images = {f"pretrain.{key}" for key in ("epochs", "warmup_steps")}
+    fewer_images |= {"pretrain.schedule"}
+    assert changed == labels | (fewer_images if name in VARIANTS else set())
+    assert set(own["retrain.findings"]) <= set(CHEXPERT14)
+
+
+def test_open_is_tables_have_every_variant_frozen_and_tuned():
+    plan = grid_recipe.load("open_i/tables")
+    assert plan.grid.seeds == (0, 1, 2)
+    assert {member.variant for member in plan.members} == BOTH
+    for member in plan.members:
+        name = f"open_i/{member.variant}"
+        alone = recipes.load(name, [f"seed={member.seed}"])
+        assert member.recipe == alone
 
 
 def test_the_papers_benchmark_is_trained_for_100_epochs():

@@ -138,7 +138,7 @@ def cat(recipe: str, overrides: tuple[str, ...]) -> None:
     cls=Verb,
     examples="""
         kerasmi validate mine.yaml
-        kerasmi validate recipes/*.yaml recipes/mimic_cxr/*.yaml
+        kerasmi validate recipes/*.yaml recipes/*/*.yaml
     """,
 )
 @click.argument("files", metavar="RECIPE...", nargs=-1, required=True)

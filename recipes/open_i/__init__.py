@@ -1,0 +1,1 @@
+"""The same experiments at the scale of the paper."""

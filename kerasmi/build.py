@@ -41,8 +41,25 @@ def data(recipe: Recipe, beside: Path, reporter: Reporter) -> Dataset:
                 "for example `kerasmi run RECIPE data.path=FOLDER`."
             )
         return Dataset.open(recipe.data.path)
-    folder = recipe.data.path or beside / drawing_phantom.name(recipe)
+    folder = _phantom(recipe, beside)
     return drawing_phantom.drawn(recipe, folder, reporter)
+
+
+def existing_data(recipe: Recipe, beside: Path) -> Dataset | None:
+    """The records the recipe names; None for what is yet to be named or drawn.
+
+    Raises:
+        DataError: as `data`.
+    """
+    if recipe.data.source != "phantom":
+        path = recipe.data.path
+        return None if path is None else Dataset.open(path)
+    folder = _phantom(recipe, beside)
+    return drawing_phantom.opened(folder) if folder.exists() else None
+
+
+def _phantom(recipe: Recipe, beside: Path) -> Path:
+    return recipe.data.path or beside / drawing_phantom.name(recipe)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from kerasmi import recipe_yaml
+from kerasmi import recipe_yaml, written_tables
 from kerasmi.environment import differences
 from kerasmi.errors import RunError
 from kerasmi.evaluation import variants
@@ -19,7 +19,6 @@ RESULTS, PREDICTIONS = "results.csv", "predictions.csv"
 _ENVIRONMENT = "environment.json"
 _RECIPE = "recipe.yaml"
 _AGAIN = "run it again with --resume, or restore the file"
-_IDS = ("image_id", "study_id", "subject_id")
 # What the rows of one table have in common, beside the data itself.
 _SAME = (
     "data.image_size",
@@ -176,7 +175,7 @@ def predictions(runs: Sequence[Run]) -> pd.DataFrame:
     for run in runs:
         path = run.path / PREDICTIONS
         try:
-            frame = pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
+            frame = written_tables.read(path)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path}: cannot be read: {error}; {_AGAIN}"

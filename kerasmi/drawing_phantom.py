@@ -11,6 +11,7 @@ from kerasmi.data.publishing import BeingWrittenError
 from kerasmi.data.records import write
 from kerasmi.data.schema import EDEMA_SEVERITY, PATHOLOGY9, Record
 from kerasmi.data.sources import phantom
+from kerasmi.errors import DataError
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter
 
@@ -37,7 +38,8 @@ def drawn(recipe: Recipe, folder: Path, reporter: Reporter) -> Dataset:
         reporter: told while it is drawn or waited for.
 
     Raises:
-        DataError: what is there is not whole, or cannot be written.
+        DataError: what is there is not whole or no phantom, or cannot be
+            written.
     """
     waits = False
     while not folder.exists():
@@ -50,7 +52,22 @@ def drawn(recipe: Recipe, folder: Path, reporter: Reporter) -> Dataset:
                 )
             waits = True
             time.sleep(_WAIT)
-    return Dataset.open(folder, verify="hash")
+    return opened(folder)
+
+
+def opened(folder: Path) -> Dataset:
+    """The phantom in `folder`.
+
+    Raises:
+        DataError: what is there is not whole, or no phantom.
+    """
+    found = Dataset.open(folder, verify="hash")
+    if found.source != "phantom":
+        raise DataError(
+            f"{folder}: holds records of {found.source!r}, not the phantom "
+            "that the recipe asks for; add data.source=records."
+        )
+    return found
 
 
 def _draw(recipe: Recipe, folder: Path, reporter: Reporter) -> Dataset:

@@ -22,6 +22,7 @@ from kerasmi import (
     resuming,
     retrain,
     stages,
+    written_tables,
 )
 from kerasmi.data import labels
 from kerasmi.data.dataset import Dataset
@@ -147,7 +148,10 @@ def _work(
         for stage in stages.retraining(recipe, recipe.retrain.encoders)
         if run.is_done(stage)
     ]
-    predictions = pd.concat(_read_predictions(run.stage(s)) for s in done)
+    predictions = pd.concat(
+        written_tables.read(run.stage(stage) / "predictions.csv")
+        for stage in done
+    )
     return _evaluated(recipe, run, dataset, predictions, reporter)
 
 
@@ -303,13 +307,6 @@ def _retrained(
     resuming.forget(folder)
 
 
-def _read_predictions(folder: Path) -> pd.DataFrame:
-    ids = ("image_id", "study_id", "subject_id")
-    return pd.read_csv(
-        folder / "predictions.csv", dtype=dict.fromkeys(ids, str)
-    )
-
-
 def _evaluated(
     recipe: Recipe,
     run: Run,
@@ -340,12 +337,24 @@ def _evaluated(
     return results
 
 
-def describe(recipe: Recipe) -> list[tuple[str, str]]:
+def describe(recipe: Recipe, beside: Path) -> list[tuple[str, str]]:
     """What a run would do, for `--dry-run`; trains and writes nothing.
 
+    Args:
+        recipe: what to do.
+        beside: folder that phantoms are kept in.
+
     Returns:
-        Pairs of a name and a value: shapes, parameters, steps.
+        Pairs of a name and a value: shapes, parameters, and steps where the
+        data is there.
+
+    Raises:
+        DataError, RecipeError: what a run would refuse before it trains.
     """
+    dataset = build.existing_data(recipe, beside)
+    if dataset is not None:
+        preconditions.check(recipe, dataset)
+        retrain.check(recipe, dataset)
     lines = [("recipe", recipe.name or ""), ("data", _data_line(recipe))]
     encoder = build.image_encoder(recipe)
     _, regions, dim = encoder.output_shape
@@ -362,7 +371,8 @@ def describe(recipe: Recipe) -> list[tuple[str, str]]:
             (
                 "pretrain",
                 f"{target.scope} {target.bound}, {how.epochs} epochs of "
-                f"batches of {how.batch_size}, {how.sentences} text(s) each",
+                f"batches of {how.batch_size}, {how.sentences} text(s) each"
+                + _pretraining_steps(recipe, dataset),
             )
         )
     for task in stages.tasks(recipe):
@@ -371,10 +381,29 @@ def describe(recipe: Recipe) -> list[tuple[str, str]]:
                 (
                     task.stage(mode),
                     f"{_labels(recipe)} images, {recipe.retrain.epochs} epochs "
-                    f"of batches of {recipe.retrain.batch_size}",
+                    f"of batches of {recipe.retrain.batch_size}"
+                    + _retraining_steps(recipe, dataset, task),
                 )
             )
     return lines
+
+
+def _pretraining_steps(recipe: Recipe, dataset: Dataset | None) -> str:
+    if dataset is None or recipe.pretrain is None:
+        return ""
+    texts = dataset.counts["train"]["with_text"]
+    steps = texts // recipe.pretrain.batch_size * recipe.pretrain.epochs
+    return f": {steps} steps"
+
+
+def _retraining_steps(
+    recipe: Recipe, dataset: Dataset | None, task: stages.Task
+) -> str:
+    if dataset is None:
+        return ""
+    images = len(labelled.drawn_images(recipe, dataset, task))
+    steps = -(-images // recipe.retrain.batch_size) * recipe.retrain.epochs
+    return f": {steps} steps on {images}"
 
 
 def _labels(recipe: Recipe) -> str:
@@ -385,6 +414,8 @@ def _labels(recipe: Recipe) -> str:
 
 
 def _data_line(recipe: Recipe) -> str:
+    if recipe.data.path is not None:
+        return str(recipe.data.path)
     if recipe.data.source == "phantom":
         return drawing_phantom.name(recipe)
-    return str(recipe.data.path)
+    return "to be named: data.path=FOLDER"

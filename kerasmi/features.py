@@ -18,7 +18,7 @@ from kerasmi.errors import RunError
 from kerasmi.models import loading
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.recipe import Recipe
-from kerasmi.runs import Run
+from kerasmi.runs import RECIPE, Run
 from kerasmi.types import Tensor
 
 PRETRAIN = "pretrain"
@@ -231,7 +231,8 @@ def check(run: Run) -> None:
     if not run.is_done(PRETRAIN):
         raise RunError(
             f"{run.path}: its pretrain stage is not finished; continue it"
-            " with `kerasmi run RECIPE --resume`"
+            f" with `kerasmi run {run.path / RECIPE} --resume --output"
+            f" {run.path}`"
         )
 
 

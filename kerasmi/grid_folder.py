@@ -9,9 +9,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-import pandas as pd
-
-from kerasmi import grid_text, stages
+from kerasmi import grid_text, stages, written_tables
 from kerasmi.errors import RunError
 from kerasmi.folder import Folder
 from kerasmi.grid_schema import Member, Plan, pretraining
@@ -91,7 +89,7 @@ class GridFolder(Folder):
         if not all(map(run.is_done, stages.retraining(recipe, encoders))):
             return False
         # written before these encoders were done, it lacks them
-        found = pd.read_csv(results, usecols=["task", "encoder"])
+        found = written_tables.read(results)[["task", "encoder"]]
         wanted = {(t, e) for t in recipe.retrain.tasks for e in encoders}
         return wanted <= set(found.itertuples(index=False, name=None))
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from kerasmi import grid_tables, stages
+from kerasmi import grid_tables, stages, written_tables
 from kerasmi.evaluation import (
     figures,
     label_efficiency,
@@ -64,7 +64,7 @@ def results(folder: GridFolder) -> pd.DataFrame:
     frames = []
     for member, run in folder.with_results():
         whole = dict.fromkeys(_COUNTS, "Int64")
-        frame = pd.read_csv(run.path / RESULTS, dtype=whole)
+        frame = written_tables.read(run.path / RESULTS, whole)
         frame.insert(0, "variant", member.variant)
         if member.labels is not None:
             frame.insert(1, "labels", _labels(run, frame))

@@ -6,6 +6,7 @@ import pandas as pd
 
 from kerasmi import build
 from kerasmi.data.dataset import Dataset
+from kerasmi.errors import DataError
 from kerasmi.evaluation import mutual_information as read_out
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
@@ -44,7 +45,19 @@ def table(split: HeldOutSplit) -> pd.DataFrame:
     Returns:
         One row per read-out that the training bound permits, of either: pairs
         and what `mutual_information.to_frame` says.
+
+    Raises:
+        DataError: too few subjects, or one that has most of the studies.
     """
+    try:
+        return _table(split)
+    except ValueError as error:
+        raise DataError(
+            f"{split.dataset.path}: {split.split} images: {error}"
+        ) from None
+
+
+def _table(split: HeldOutSplit) -> pd.DataFrame:
     recipe = split.features.recipe
     objective, _ = build.stage(recipe)
     matched = split.held_out()
@@ -75,8 +88,12 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
             "+-": frame["calibrated_error"],
             "as trained": frame["value"],
             "ceiling": frame["ceiling"],
-            "negatives": frame["n_negatives"],
-            "effective": frame["effective_negatives"].round().astype(int),
-            "reliable": frame["reliable"].map({True: "yes", False: "NO"}),
+            "negatives": frame["calibrated_n_negatives"],
+            "effective": frame["calibrated_effective_negatives"]
+            .round()
+            .astype(int),
+            "reliable": frame["calibrated_reliable"].map(
+                {True: "yes", False: "NO"}
+            ),
         }
     )

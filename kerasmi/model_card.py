@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from kerasmi import recipe as recipes
+from kerasmi import written_tables
 from kerasmi.runs import Run
 
 _RESULTS = (
@@ -131,7 +132,7 @@ def _results(run: Run, stage: str) -> str:
 
 
 def _table(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path) if path.is_file() else None
+    return written_tables.read(path) if path.is_file() else None
 
 
 def _markdown(frame: pd.DataFrame) -> str:

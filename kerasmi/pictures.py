@@ -27,7 +27,7 @@ class Examples:
 
     Args:
         recipe: the recipe of the run.
-        dataset: its records; the first validation images are used.
+        dataset: its records; the first validation images with text are used.
         model: gives the tokenizer.
     """
 
@@ -104,7 +104,8 @@ def _pixels(png: bytes) -> np.ndarray:
 
 def _telling(dataset: Dataset, images: int) -> list[Record]:
     """The first records whose sentences have a known place, else the first."""
-    first = list(itertools.islice(read(dataset, "validation"), 20 * images))
+    written = (r for r in read(dataset, "validation") if r.sentences)
+    first = list(itertools.islice(written, 20 * images))
     with_place = [r for r in first if any(map(any, r.sentence_regions))]
     return (with_place or first)[:images]
 

@@ -4,6 +4,7 @@ from kerasmi import stages
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import SPLITS
 from kerasmi.errors import RecipeError
+from kerasmi.evaluation.held_out import LEAST_SUBJECTS
 from kerasmi.recipe import Recipe
 
 
@@ -16,14 +17,17 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
 
     Raises:
         DataError: the data lacks a set.
-        RecipeError: a label that the data lacks, batches larger than the
-            data, or a warm-up that outlasts the pretraining.
+        RecipeError: a label that the data lacks, two whose networks would
+            share a folder, batches larger than the data, too few subjects for
+            the read-outs, or a warm-up that outlasts the pretraining.
     """
     for split in SPLITS:
         dataset.shards(split)
     for task in stages.tasks(recipe):
         _check_labels(recipe, dataset, task)
+    _check_folders(recipe)
     _check_steps(recipe, dataset)
+    _check_subjects(recipe, dataset)
 
 
 def _check_labels(recipe: Recipe, dataset: Dataset, task: stages.Task) -> None:
@@ -42,6 +46,19 @@ def _check_labels(recipe: Recipe, dataset: Dataset, task: stages.Task) -> None:
         f"{recipe.name}: retrain.{key}: {task.name} needs the label "
         f"{missing[0]!r}, which {dataset.path} lacks; it has {known}.{remedy}"
     )
+
+
+def _check_folders(recipe: Recipe) -> None:
+    labels: dict[str, str] = {}
+    for task in stages.tasks(recipe):
+        stage = task.stage(recipe.retrain.encoders[0])
+        other = labels.setdefault(stage, task.labels[0])
+        if other != task.labels[0]:
+            raise RecipeError(
+                f"{recipe.name}: retrain.heads: the networks of {other!r} and "
+                f"{task.labels[0]!r} would share the folder {stage}. Rename "
+                "one of the labels, or take `heads: multilabel`."
+            )
 
 
 def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
@@ -63,4 +80,21 @@ def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
             f"{recipe.name}: pretrain.warmup_steps: {settings.warmup_steps}, "
             f"but the {texts} training images with text make {steps} steps in "
             f"all. Use fewer than {steps}, or more pretrain.epochs."
+        )
+
+
+def _check_subjects(recipe: Recipe, dataset: Dataset) -> None:
+    """As `evaluation.held_out` asks: halves, and reports of other subjects."""
+    if recipe.objective is None:
+        return
+    rows = dataset.rows("validation")
+    rows = rows[rows["sentences"] > 0].drop_duplicates("study_id")
+    studies = rows["subject_id"].value_counts()
+    if len(studies) < LEAST_SUBJECTS or 2 * studies.max() > len(rows):
+        raise RecipeError(
+            f"{recipe.name}: objective: mutual information is read out on "
+            f"validation images of {LEAST_SUBJECTS} subjects with text at "
+            "least, none of which has more than half of the studies, but "
+            f"{dataset.path} has {len(rows)} such studies of {len(studies)} "
+            f"subjects, {studies.max()} of one. Share out the subjects anew."
         )

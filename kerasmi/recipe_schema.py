@@ -241,7 +241,7 @@ class Augmentation(Section):
         20.0, "Largest rotation either way, in degrees.", ge=0, le=180
     )
     scale: float = field(
-        0.1, "Largest change of size, as a fraction: the crop.", ge=0, lt=1
+        0.1, "Largest change of size, as a fraction: the crop.", ge=0, le=0.9
     )
     translation: float = field(
         0.1, "Largest shift, as a fraction of the image.", ge=0, lt=1

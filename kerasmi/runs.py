@@ -24,7 +24,7 @@ from kerasmi.recipe import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-_RECIPE = "recipe.yaml"
+RECIPE = "recipe.yaml"
 _ENVIRONMENT = "environment.json"
 GRID = "grid.yaml"
 DATA_FOLDER = "data"
@@ -60,7 +60,7 @@ class Run(Folder):
     """
 
     kind = "run"
-    marker = _RECIPE
+    marker = RECIPE
 
     def __init__(self, path: Path, recipe: Recipe) -> None:
         super().__init__(path)
@@ -97,13 +97,13 @@ class Run(Folder):
             RunError: the folder holds no run.
         """
         path = Path(folder)
-        if not (path / _RECIPE).is_file():
+        if not (path / RECIPE).is_file():
             raise RunError(
-                f"{path}: not a run: it holds no {_RECIPE}; `kerasmi run` makes"
+                f"{path}: not a run: it holds no {RECIPE}; `kerasmi run` makes"
                 " one"
             )
         try:
-            return cls(path, recipes.load(path / _RECIPE))
+            return cls(path, recipes.load(path / RECIPE))
         except RecipeError as error:
             raise RunError(str(error)) from None
 
@@ -127,7 +127,7 @@ class Run(Folder):
     def _record_start(self) -> None:
         starts = self.starts()
         if not self.started:
-            write_text(self.path / _RECIPE, recipes.dump(self.recipe))
+            write_text(self.path / RECIPE, recipes.dump(self.recipe))
         self._write_starts([*starts, environment.describe()])
 
     def starts(self) -> list[dict[str, Any]]:

@@ -51,7 +51,8 @@ class Task:
 
 def _folder(label: str) -> str:
     """A label as the name of a folder: a user's may hold any character."""
-    return urllib.parse.quote(label.replace(" ", "_"), safe="").lstrip(".")
+    name = urllib.parse.quote(label.replace(" ", "_"), safe="")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def tasks(recipe: Recipe) -> list[Task]:

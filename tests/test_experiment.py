@@ -76,6 +76,23 @@ def test_the_run_folder_holds_what_the_design_says(small):
             assert list((stage / "tensorboard").rglob("events*"))
 
 
+def test_a_dry_run_tells_the_steps_or_what_does_not_fit(runs):
+    new = ("--output", runs / "new", "--dry-run")
+    told = kerasmi_run("local_mine", *SMALL, *new)
+    assert told.exit_code == 0, told.output
+    lines = dict(line.split("  ", 1) for line in told.stdout.splitlines())
+    images = Dataset.open(next((runs / "data").iterdir())).rows("train")
+    batches = int((images["sentences"] > 0).sum()) // 16
+    assert lines["pretrain"].endswith(f"each: {2 * batches} steps")
+    # 40 labelled images in batches of 32, twice
+    frozen = lines["retrain/pathology9/frozen"]
+    assert frozen.endswith("batches of 32: 4 steps on 40")
+    wrong = kerasmi_run("local_mine", *SMALL, "pretrain.warmup_steps=99", *new)
+    assert wrong.exit_code == 2
+    assert "pretrain.warmup_steps: 99" in wrong.output
+    assert not (runs / "new").exists()
+
+
 def test_the_recipe_of_the_run_makes_the_same_recipe(small):
     again = recipes.load(small / "recipe.yaml")
     asked = recipes.load("local_mine", SMALL)

@@ -23,6 +23,7 @@ GROUPS = {
             "cluster",
             "launching",
             "in_turn",
+            "written_tables",
         },
         set(),
         FRAMEWORKS,

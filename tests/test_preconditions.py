@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from click.testing import CliRunner
 
-from kerasmi import preconditions
+from kerasmi import preconditions, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.data import records
@@ -84,6 +84,43 @@ def test_a_set_that_is_not_there_is_told_at_once(tmp_path, split):
         preconditions.check(recipes.load("local_mine", OWN), lacks)
 
 
+def test_too_few_subjects_to_read_out_are_told(tmp_path):
+    few = made(tmp_path / "few", validation=4)
+    assert few.counts["validation"]["subjects"] < 4
+    ready = (*OWN, "pretrain.batch_size=2", "pretrain.warmup_steps=1")
+    with pytest.raises(RecipeError, match=r"objective: .* of 4 subjects"):
+        preconditions.check(recipes.load("local_mine", ready), few)
+    # nothing is read out without an objective
+    preconditions.check(recipes.load("image_only", OWN), few)
+
+
+def test_a_subject_of_most_studies_is_told(own, monkeypatch):
+    images = own.rows("validation").copy()
+    images.loc[images.index[1:], "subject_id"] = "one"
+    monkeypatch.setattr(type(own), "rows", lambda self, split: images)
+    with pytest.raises(RecipeError, match=r"half of the studies"):
+        preconditions._check_subjects(recipes.load("local_mine", OWN), own)
+
+
+def test_networks_that_would_share_a_folder_are_told():
+    shared = (
+        "retrain.tasks=[findings]",
+        "retrain.findings=[Lung Mass, Lung_Mass, .., .x, x]",
+        "retrain.heads=binary",
+    )
+    with pytest.raises(RecipeError, match="'Lung Mass' and 'Lung_Mass'"):
+        preconditions._check_folders(recipes.load("local_mine", shared))
+    preconditions._check_folders(recipes.load("local_mine", shared[:2]))
+    apart = recipes.load(
+        "local_mine", (*shared, "retrain.findings=[.., .x, x]")
+    )
+    preconditions._check_folders(apart)
+    names = [task.stage("tuned") for task in stages.tasks(apart)]
+    assert names == [
+        f"retrain/findings/tuned/{name}" for name in ("%2E.", "%2Ex", "x")
+    ]
+
+
 def test_a_run_says_it_in_one_line_and_leaves_nothing(own, tmp_path):
     asked = [
         "run",
@@ -96,3 +133,13 @@ def test_a_run_says_it_in_one_line_and_leaves_nothing(own, tmp_path):
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: local_mine: retrain.tasks: ")
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)])
+def test_records_are_not_taken_for_the_phantom(own, tmp_path, how):
+    asked = ["run", "local_mine", f"data.path={own.path}", *how]
+    result = CliRunner().invoke(main, [*asked, "--output", str(tmp_path / "r")])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {own.path}: holds records of 'table', not")
+    assert "data.source=records" in line

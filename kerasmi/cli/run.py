@@ -68,7 +68,8 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Print sizes and steps; train nothing, write nothing.",
+    help="Print sizes, and steps where the data is there, or what does not"
+    " fit it; train nothing, write nothing.",
 )
 @click.option(
     "--seeds",
@@ -127,7 +128,8 @@ def run(
         raise click.UsageError(f"{name} is for a grid of recipes, or --seeds")
     loaded = recipes.load(recipe, overrides)
     if dry_run:
-        _describe(loaded, devices, deterministic)
+        beside = (output or Path("runs") / str(loaded.name)).parent
+        _describe(loaded, beside / runs.DATA_FOLDER, devices, deterministic)
         return
     recipes.check_ready(loaded, recipe)
     folder = output or Path("runs") / str(loaded.name)
@@ -187,10 +189,12 @@ def _check_services(services: tuple[str, ...]) -> None:
         service.check(services)
 
 
-def _describe(recipe: "Recipe", devices: int, deterministic: bool) -> None:
+def _describe(
+    recipe: "Recipe", beside: Path, devices: int, deterministic: bool
+) -> None:
     experiment = _start(recipe, devices, deterministic)
     with quiet():
-        lines = experiment.describe(recipe)
+        lines = experiment.describe(recipe, beside)
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         click.echo(f"{name:{width}}  {value}")

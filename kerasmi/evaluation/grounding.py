@@ -57,11 +57,13 @@ def evaluate(
     Regions of equal score stand in random order, see `ranking`. Chance is the
     mean share of true regions (pointing), the expected rank of the first true
     one in random order, 1 of all regions (commonest region), and 0 (CNR).
-    Intervals resample subjects; the commonest region is that of all sentences.
+    Intervals resample subjects; the commonest region is that of all other
+    sentences of the finding, so that maps of noise are at chance.
 
     Args:
         cases: sentences; those without a true region, or with no other, are
-            left out of pointing and rank: nothing could be told there.
+            left out of pointing and rank: nothing could be told there. The
+            only one of a finding has no commonest region.
         resamples: number of resamples of subjects.
         confidence: of the intervals.
         seed: of the resampling.
@@ -129,12 +131,11 @@ def _measured(
     frames = {
         POINTING: (found.hits(1), guessed.hits(1), at),
         RANK: (found.rank, guessed.rank, at),
-        COMMONEST: (
-            _commonest(scores, np.asarray(cases.findings, str)[known]),
-            np.full(len(at), 1 / true.shape[1]),
-            at,
-        ),
     }
+    common = _commonest(scores, np.asarray(cases.findings, str)[known])
+    some = np.isfinite(common)
+    chance = np.full(some.sum(), 1 / true.shape[1])
+    frames[COMMONEST] = (common[some], chance, at[some])
     if cases.cnr is not None:
         at = np.flatnonzero(np.isfinite(cases.cnr))
         frames[CNR] = (cases.cnr[at], np.zeros(len(at)), at)
@@ -145,19 +146,30 @@ def _measured(
 
 
 def _commonest(scores: np.ndarray, findings: np.ndarray) -> np.ndarray:
-    """Whether the best region is the finding's commonest; `(n,)`, ties shared.
+    """Whether the best region is the commonest of the finding's others.
 
     Args:
         scores: `(n, regions)`.
         findings: `(n,)` names.
+
+    Returns:
+        `(n,)` in [0, 1], ties shared; NaN where a finding has no other.
     """
-    best = scores == scores.max(axis=1, keepdims=True)
-    share = best / best.sum(axis=1, keepdims=True)
-    found = np.empty(len(scores))
+    share = _highest(scores)
+    found = np.full(len(scores), np.nan)
     for finding in np.unique(findings):
-        mine = findings == finding
-        found[mine] = share[mine][:, share[mine].sum(axis=0).argmax()]
+        mine = share[findings == finding]
+        if len(mine) > 1:
+            # rounded, since sums of shares that are equal may differ by 1e-16
+            others = _highest(np.round(mine.sum(axis=0) - mine, 9))
+            found[findings == finding] = (mine * others).sum(axis=1)
     return found
+
+
+def _highest(values: np.ndarray) -> np.ndarray:
+    """1 at the highest of each row, shared where several are; `(n, m)`."""
+    highest = values == values.max(axis=1, keepdims=True)
+    return highest / highest.sum(axis=1, keepdims=True)
 
 
 def regions_of_cells(cells: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

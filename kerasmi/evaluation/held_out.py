@@ -14,6 +14,8 @@ import numpy as np
 
 # Rows are taken in blocks of about this many entries (32 MB in float64).
 BLOCK_ENTRIES = 4_000_000
+# Calibration takes halves of the subjects, of two each.
+LEAST_SUBJECTS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,10 +151,10 @@ class HeldOut:
     def halves(self, seed: int = 0) -> tuple["HeldOut", "HeldOut"]:
         """Two halves that share no subject, at random."""
         subjects = np.unique(self.subjects)
-        if len(subjects) < 4:
+        if len(subjects) < LEAST_SUBJECTS:
             raise ValueError(
-                "Calibration needs at least four subjects, two in each half. "
-                f"Received: {len(subjects)}."
+                f"Calibration needs at least {LEAST_SUBJECTS} subjects, two in "
+                f"each half. Received: {len(subjects)}."
             )
         drawn = np.random.default_rng(seed).permutation(subjects)
         first = drawn[: len(drawn) // 2]

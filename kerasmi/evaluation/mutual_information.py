@@ -282,7 +282,11 @@ def read_outs(
 
 
 def to_frame(read_outs: list[ReadOut]) -> pd.DataFrame:
-    """One row per read-out; the calibrated value stands in three columns."""
+    """One row per read-out; of the calibrated one, what tells it apart.
+
+    `reliable` and the counts are of the value as trained, and
+    `calibrated_reliable` and the like of the calibrated one.
+    """
     rows = []
     for one in read_outs:
         row = {
@@ -293,6 +297,8 @@ def to_frame(read_outs: list[ReadOut]) -> pd.DataFrame:
         other = one.calibrated
         row["calibrated"] = other.value if other else np.nan
         row["calibrated_error"] = other.standard_error if other else np.nan
+        for name in ("n_negatives", "effective_negatives", "reliable", "note"):
+            row[f"calibrated_{name}"] = getattr(other, name) if other else None
         row["scale"] = other.scale if other else np.nan
         rows.append(row)
     return pd.DataFrame(rows)

@@ -69,8 +69,9 @@ def _of_information(run: RunFolder) -> Iterator[str]:
         yield from _of_bound(rows, history)
     for row in rows.to_dict("records"):
         name = f"{row['name']} of the {row['pairs']} pairs"
-        note = row["note"] if isinstance(row["note"], str) else ""
-        if not row["reliable"]:
+        note = row["calibrated_note"]
+        note = note if isinstance(note, str) else ""
+        if not row["calibrated_reliable"]:
             yield f"{name} is unreliable: {note or 'too few negatives'}."
         elif not row["lower_bound"]:
             yield f"{name}: {note or 'not a lower bound'}."

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from kerasmi import written_tables
 from kerasmi.errors import RunError
 from kerasmi.evaluation.region_examples import RegionExamples
 
 RECIPE, GRID = "recipe.yaml", "grid.yaml"
-_IDS = ("image_id", "study_id", "subject_id")
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Files that pages are made of: the columns of words, and those of numbers.
 _COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -30,7 +30,13 @@ _COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "mutual_information.csv": (
         ("pairs", "name"),
-        ("value", "standard_error", "ceiling", "calibrated"),
+        (
+            "value",
+            "standard_error",
+            "ceiling",
+            "calibrated",
+            "calibrated_effective_negatives",
+        ),
     ),
     "history.csv": ((), ("epoch",)),
 }
@@ -60,7 +66,7 @@ class Folder:
         if not path.is_file():
             return None
         try:
-            frame = pd.read_csv(path, dtype=dict.fromkeys(_IDS, str))
+            frame = written_tables.read(path)
             _check(frame, path.name)
         except (OSError, ValueError) as error:
             raise _broken(path, error) from None

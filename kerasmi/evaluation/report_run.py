@@ -204,9 +204,13 @@ def _information(rows: pd.DataFrame) -> str:
             "standard error": rows["calibrated_error"],
             "as trained": rows["value"],
             "ceiling": rows["ceiling"],
-            "negatives": rows["n_negatives"],
-            "effective negatives": rows["effective_negatives"].round(),
-            "reliable": rows["reliable"].map({True: "yes", False: "NO"}),
+            "negatives": rows["calibrated_n_negatives"],
+            "effective negatives": rows[
+                "calibrated_effective_negatives"
+            ].round(),
+            "reliable": rows["calibrated_reliable"].map(
+                {True: "yes", False: "NO"}
+            ),
         }
     )
     return html.table(

@@ -66,11 +66,36 @@ def test_the_commonest_region_is_told_for_each_finding():
     found = table(maps, true, ["Heart"] * 4 + ["Edema"] * 2)
     shares = found.xs(grounding.COMMONEST, level="metric")
     assert shares["value"].to_dict() == {
-        "all": pytest.approx(4 / 6),
-        "Edema": 1 / 2,
+        "all": 1 / 2,
+        "Edema": 0,
         "Heart": 3 / 4,
     }
     assert (shares["chance"] == 1 / 16).all()
+
+
+@pytest.mark.parametrize("sentences", [2, 5, 40])
+def test_maps_of_noise_have_no_commonest_region(sentences):
+    values = []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        maps = generator.normal(size=(8 * sentences, *GRID))
+        true = np.zeros(maps.shape)
+        true[:, 0, 0] = 1
+        names = [f"finding {number}" for number in range(8)] * sentences
+        found = table(maps, true, names)
+        values.append(found.loc[("all", grounding.COMMONEST), "value"])
+    error = np.std(values) / len(values) ** 0.5
+    assert abs(np.mean(values) - 1 / 16) < 3.5 * error
+
+
+def test_the_only_sentence_of_a_finding_has_no_commonest_region():
+    maps = np.random.default_rng(0).normal(size=(3, *GRID))
+    true = np.zeros(maps.shape)
+    true[:, 0, 0] = 1
+    found = table(maps, true, ["Heart", "Heart", "Edema"])
+    commonest = found.xs(grounding.COMMONEST, level="metric")
+    assert set(commonest.index) == {"all", "Heart"}
+    assert commonest.loc["all", "n_sentences"] == 2
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e4])

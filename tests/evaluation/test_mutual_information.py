@@ -1,5 +1,6 @@
 """Read-outs against Gaussians whose information is known, and the null."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -390,3 +391,17 @@ def test_the_table_has_a_row_per_read_out():
     assert list(frame["name"]) == list(mi.read_outs_for("mine"))
     columns = ["value", "calibrated", "calibrated_error", "scale"]
     assert np.isfinite(frame[columns]).all(axis=None)
+
+
+def test_the_table_tells_how_reliable_either_value_is():
+    # a confident critic: few negatives carry the sum, until it is rescaled
+    pairs = held_out(1.0, n=200)
+    confident = dataclasses.replace(pairs, scores=40 * pairs.scores)
+    one = mi.donsker_varadhan(confident, calibrate=True)
+    (row,) = mi.to_frame([one]).to_dict("records")
+    assert not row["reliable"]
+    assert row["calibrated_reliable"]
+    assert row["effective_negatives"] < row["calibrated_effective_negatives"]
+    for name in ("n_negatives", "effective_negatives", "reliable", "note"):
+        assert row[name] == getattr(one, name)
+        assert row[f"calibrated_{name}"] == getattr(one.calibrated, name)

@@ -13,7 +13,12 @@ from matplotlib.figure import Figure
 from pages import Page
 
 from kerasmi.errors import RunError
-from kerasmi.evaluation import report, report_findings, report_html
+from kerasmi.evaluation import (
+    report,
+    report_findings,
+    report_html,
+    report_run,
+)
 from kerasmi.evaluation.report_folder import GridFolder, RunFolder
 
 SECTIONS = (
@@ -351,10 +356,23 @@ def test_an_auc_that_is_not_defined_is_told(run):
 
 
 def test_a_read_out_that_cannot_be_trusted_is_told(run):
-    changed = {"reliable": False, "note": "3 effective negatives"}
+    # of the value that is shown, the calibrated one
+    as_trained = {"reliable": False, "note": "as trained"}
+    run_folders.information(run / "pretrain", **as_trained)
+    assert not findings(run)
+    changed = {
+        "calibrated_reliable": False,
+        "calibrated_note": "3 effective negatives",
+    }
     run_folders.information(run / "pretrain", **changed)
     (only,) = findings(run)
     assert "matched pairs is unreliable: 3 effective negatives" in only
+    shown = report_run._information(
+        pd.read_csv(run / "pretrain" / "mutual_information.csv")
+    )
+    assert "NO" in shown
+    assert "190" in shown
+    assert "4,000" not in shown
 
 
 @pytest.mark.parametrize(

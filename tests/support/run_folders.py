@@ -114,6 +114,11 @@ def information(folder, **changed):
         **{"effective_negatives": 800.5, "expected_effective": 900.0},
         **{"reliable": True, "lower_bound": True, "note": "", "scale": 1.0},
         **{"calibrated": 0.82, "calibrated_error": 0.02},
+        **{"calibrated_n_negatives": 1000, "calibrated_note": ""},
+        **{
+            "calibrated_effective_negatives": 190.0,
+            "calibrated_reliable": True,
+        },
     }
     none = {"value": -0.1, "calibrated": 0.001, "calibrated_error": 0.02}
     rows = [

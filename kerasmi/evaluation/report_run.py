@@ -217,7 +217,8 @@ def _information(rows: pd.DataFrame) -> str:
         shown,
         "Held-out mutual information in nats, on validation pairs. MI: of the "
         "critic rescaled on the other half of the subjects; shuffled: pairs "
-        "of different subjects, which share nothing.",
+        "of different subjects, which share nothing. The validation pairs "
+        "chose the epoch too; `kerasmi evaluate` reads the test pairs.",
         header=2,
     )
 

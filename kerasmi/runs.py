@@ -246,11 +246,13 @@ class Run(Folder):
 def refuse_another(folder: Path, recipe: Recipe) -> None:
     """Raises `RunError` where a folder holds the run of another recipe."""
     there = Run.open(folder).recipe
-    for key, old, new in recipes.differences(there, recipe)[:1]:
+    differ = recipes.differences(there, recipe)
+    for key, old, new in differ[:1]:
+        more = f", and {len(differ) - 1} more differ" if differ[1:] else ""
         raise RunError(
             f"{folder}: holds the run of another recipe: {key} is"
-            f" {_shown(old)} there and {_shown(new)} here; give another"
-            " --output"
+            f" {_shown(old)} there and {_shown(new)} here{more}; give another"
+            f" --output, or continue its own, {folder / RECIPE}"
         )
 
 

@@ -175,7 +175,7 @@ def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:
     if name in history:
         at = int(history[name].argmax())
         best = (
-            f" The best validation value is {history[name].iloc[at]:.3f} nats,"
+            f" The best validation value is {history[name].iloc[at]:z.3f} nats,"
             f" in epoch {int(history['epoch'].iloc[at]) + 1}, whose weights"
             " are kept."
         )

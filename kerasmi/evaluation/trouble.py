@@ -87,7 +87,7 @@ def of_bound(value: float, ceiling: float) -> list[str]:
     if not np.isfinite(ceiling) or value < SATURATED * ceiling:
         return []
     return [
-        f"the bound is saturated: {value:.3f} nats of the {ceiling:.3f} that"
+        f"the bound is saturated: {value:z.3f} nats of the {ceiling:.3f} that"
         " its batches allow; only larger batches, or more sentences, can show"
         " more"
     ]

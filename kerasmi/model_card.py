@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from kerasmi import recipe as recipes
-from kerasmi import written_tables
+from kerasmi import stages, written_tables
 from kerasmi.runs import Run
 
 _RESULTS = (
@@ -112,9 +112,8 @@ def _results(run: Run, stage: str) -> str:
         for column, value in zip(("task", "encoder"), which, strict=False):
             results = results[results[column] == value]
         if len(which) == 3:
-            # a network of one label, its stage named without blanks
-            labels = results["label"].str.replace(" ", "_")
-            results = results[labels == which[2]]
+            # a network of one label
+            results = results[results["label"].map(stages.folder) == which[2]]
         parts.append(
             "Classifiers over the image encoder, on the test images; `low` and"
             f" `high` are the {run.recipe.evaluate.confidence:.0%} interval,"

@@ -45,11 +45,11 @@ class Task:
         """The stage that trains it, with an encoder of the recipe."""
         parts = ["retrain", self.name, encoder]
         if self.is_part:
-            parts.append(_folder(self.labels[0]))
+            parts.append(folder(self.labels[0]))
         return "/".join(parts)
 
 
-def _folder(label: str) -> str:
+def folder(label: str) -> str:
     """A label as the name of a folder: a user's may hold any character."""
     name = urllib.parse.quote(label.replace(" ", "_"), safe="")
     return f"%2E{name[1:]}" if name.startswith(".") else name

@@ -69,9 +69,9 @@ def _of_information(run: RunFolder) -> Iterator[str]:
         yield from _of_bound(rows, history)
     for row in rows.to_dict("records"):
         name = f"{row['name']} of the {row['pairs']} pairs"
-        note = row["calibrated_note"]
+        note = row.get("calibrated_note")
         note = note if isinstance(note, str) else ""
-        if not row["calibrated_reliable"]:
+        if not row.get("calibrated_reliable", True):
             yield f"{name} is unreliable: {note or 'too few negatives'}."
         elif not row["lower_bound"]:
             yield f"{name}: {note or 'not a lower bound'}."

@@ -30,13 +30,7 @@ _COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "mutual_information.csv": (
         ("pairs", "name"),
-        (
-            "value",
-            "standard_error",
-            "ceiling",
-            "calibrated",
-            "calibrated_effective_negatives",
-        ),
+        ("value", "standard_error", "ceiling", "calibrated"),
     ),
     "history.csv": ((), ("epoch",)),
 }

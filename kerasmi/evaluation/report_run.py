@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from kerasmi.evaluation import (
@@ -204,11 +205,9 @@ def _information(rows: pd.DataFrame) -> str:
             "standard error": rows["calibrated_error"],
             "as trained": rows["value"],
             "ceiling": rows["ceiling"],
-            "negatives": rows["calibrated_n_negatives"],
-            "effective negatives": rows[
-                "calibrated_effective_negatives"
-            ].round(),
-            "reliable": rows["calibrated_reliable"].map(
+            "negatives": _of_it(rows, "n_negatives"),
+            "effective negatives": _of_it(rows, "effective_negatives").round(),
+            "reliable": _of_it(rows, "reliable").map(
                 {True: "yes", False: "NO"}
             ),
         }
@@ -221,6 +220,12 @@ def _information(rows: pd.DataFrame) -> str:
         "chose the epoch too; `kerasmi evaluate` reads the test pairs.",
         header=2,
     )
+
+
+def _of_it(rows: pd.DataFrame, name: str) -> pd.Series:
+    """What belongs to the calibrated value; missing in runs of before."""
+    missing = pd.Series(np.nan, rows.index)
+    return rows.get(f"calibrated_{name}", missing)
 
 
 def sentences(run: RunFolder, show: bool) -> html.Section | None:

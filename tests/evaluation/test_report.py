@@ -355,6 +355,17 @@ def test_an_auc_that_is_not_defined_is_told(run):
     assert "not defined (24/24)" in Page(report.page(run)).text
 
 
+def test_read_outs_of_before_are_shown_without_what_they_lack(run):
+    path = run / "pretrain" / "mutual_information.csv"
+    rows = pd.read_csv(path)
+    late = [name for name in rows if name.startswith("calibrated_")]
+    late.remove("calibrated_error")
+    assert late
+    rows.drop(columns=late).to_csv(path, index=False)
+    assert not findings(run)
+    assert "0.820" in Page(report.page(run)).text
+
+
 def test_a_read_out_that_cannot_be_trusted_is_told(run):
     # of the value that is shown, the calibrated one
     as_trained = {"reliable": False, "note": "as trained"}

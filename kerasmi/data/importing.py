@@ -10,13 +10,19 @@ import contextlib
 import hashlib
 import itertools
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasmi.data import assembly, audit, parts, publishing, work_folder
+from kerasmi.data import (
+    assembly,
+    audit,
+    parts,
+    publishing,
+    refusals,
+    work_folder,
+)
 from kerasmi.data.contents import Contents
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.import_options import Options
@@ -25,6 +31,7 @@ from kerasmi.data.parts import Outcome, Part, Parts
 from kerasmi.data.pixels import convert
 from kerasmi.data.plan import Chunk, Plan
 from kerasmi.data.probes import ImageRefused
+from kerasmi.data.refusals import counted
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.sources.base import Item, Source
 from kerasmi.errors import DataError
@@ -146,7 +153,9 @@ class _Import:
                 plan=self._plan,
                 source=self._source,
             )
-        return publishing.publish(assembled, self._folder)
+        made = publishing.publish(assembled, self._folder)
+        self._tell(made)
+        return made
 
     def _read_source(self) -> None:
         """Fills the plan."""
@@ -166,14 +175,14 @@ class _Import:
             )
         self._planned = self._plan.planned
         self._reporter.message(
-            f"{self._planned:,} images planned, "
-            f"{self._plan.audit.refused:,} rows refused"
+            f"{counted(self._planned, 'image')} planned, "
+            f"{counted(self._plan.audit.refused, 'row')} refused"
         )
         if not self._planned and not self._plan.audit.refused:
             raise DataError(
                 f"{self._source.name}: the data set would be empty: its "
                 "filters leave no image "
-                f"({_counted(self._plan.audit.counts) or 'it has no row'}); "
+                f"({_steps(self._plan.audit.counts) or 'it has no row'}); "
                 "keep more views, or give another source."
             )
 
@@ -239,6 +248,18 @@ class _Import:
         yield from assembly.refused(self._plan, self._in_order())
         yield from self._refused_now
 
+    def _tell(self, made: Dataset) -> None:
+        """Tells of what the data set lacks."""
+        number = sum(1 for _ in self._refused())
+        if number:
+            reason, times = refusals.commonest(self._refused())
+            share = "" if times == number else f"{times:,} of them "
+            self._reporter.warning(
+                f"{counted(number, 'row')} refused, {share}for: {reason}. "
+                f"{self._folder / audit.REFUSED} lists "
+                f"{'it' if number == 1 else 'them all'}."
+            )
+
     def _check_share(self) -> None:
         """Raises where more rows were refused than may be."""
         number = self._plan.audit.refused + len(self._refused_now)
@@ -249,13 +270,11 @@ class _Import:
         file = self._work / audit.REFUSED
         with publishing.disk_errors(self._folder):
             audit.write_refused(file, self._refused())
-        reasons = Counter(f"{row[0]}: {row[3]}" for row in self._refused())
-        reason, times = reasons.most_common(1)[0]
+        reason, times = refusals.commonest(self._refused())
         raise DataError(
             f"{number:,} of {total:,} rows were refused ({number / total:.1%}),"
             f" more than the {self._options.refuse_share:.1%} allowed; "
-            f"{times:,} of them for: {_unquoted(reason)[:150]}. {file} lists "
-            "them all. "
+            f"{times:,} of them for: {reason}. {file} lists them all. "
             "Mend the source, or allow more (--max-refused)."
         )
 
@@ -264,10 +283,5 @@ def _key(chunk: Chunk) -> _Key:
     return SPLITS.index(chunk.split), chunk.number
 
 
-def _counted(counts: Counter[str]) -> str:
+def _steps(counts: Counter[str]) -> str:
     return ", ".join(f"{step}: {n:,}" for step, n in counts.items())
-
-
-def _unquoted(reason: str) -> str:
-    """Without the cells it quotes: they may be reports, or ids of people."""
-    return re.sub(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"", "'...'", reason)

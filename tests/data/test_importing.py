@@ -54,10 +54,13 @@ def refused(folder):
 
 class Listener(Reporter):
     def __init__(self):
-        self.lines, self.totals = [], []
+        self.lines, self.totals, self.warnings = [], [], []
 
     def message(self, text):
         self.lines.append(text)
+
+    def warning(self, text):
+        self.warnings.append(text)
 
     def start(self, stage, total, unit="step", detail="", epochs=None):
         self.totals.append(total)
@@ -361,6 +364,72 @@ def test_an_import_that_refuses_all_says_why(table, out):
         file.unlink()
     with pytest.raises(DataError, match=r"24 of 24 .*no such file"):
         load(table, out)
+
+
+def reason_of_many(table, out, **options):
+    with pytest.raises(DataError) as caught:
+        load(table, out, **options)
+    return str(caught.value)
+
+
+def test_many_duplicates_are_one_reason(tmp_path, out):
+    made = [{**row, "image_id": row["image"]} for row in own_tables.rows(12)]
+    columns = (*own_tables.COLUMNS, "image_id")
+    table = own_tables.write_table(
+        tmp_path / "own", made=made + made, columns=columns
+    )
+    message = reason_of_many(table, out)
+    assert "12 of 24 rows were refused" in message
+    assert "; 12 of them for: duplicate: " in message
+    # Row 2 for one of them, row 13 for another.
+    assert "the same image_id as own.csv:N. " in message
+
+
+def test_labels_in_words_are_one_reason_that_names_the_remedy(tmp_path, out):
+    made = own_tables.rows(24)
+    for number, row in enumerate(made):
+        row["edema"] = ["no", "yes", "cannot say"][number % 3]
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    message = reason_of_many(table, out)
+    assert (
+        "; 24 of them for: labels: Edema is '...', expected 1, 0, " in message
+    )
+    assert "--label-value" in message
+    assert "refused.csv lists them all" in message
+    # A label's column may by mistake be one of reports, or of people.
+    assert "yes" not in message
+    assert "cannot" not in message
+
+
+def test_what_is_refused_is_told_with_its_reason_and_place(tmp_path, out):
+    table = made_of(tmp_path, {7: {"image_id": "i2"}})
+    listener = Listener()
+    load(table, out, reporter=listener)
+    assert "23 images planned, 1 row refused" in listener.lines
+    assert listener.warnings == [
+        "1 row refused, for: duplicate: the same image_id as own.csv:4. "
+        f"{out / 'refused.csv'} lists it."
+    ]
+
+    again = out.with_name("again")
+    table = made_of(
+        tmp_path,
+        {7: {"image_id": "i2"}, 9: {"image_id": "i3"}, 11: {"subject": ""}},
+    )
+    (table.parent / "0000.png").write_bytes(b"no image")
+    load(table, again, reporter=listener, refuse_share=0.5)
+    assert "21 images planned, 3 rows refused" in listener.lines
+    assert listener.warnings[1:] == [
+        "4 rows refused, 2 of them for: duplicate: the same image_id as "
+        f"own.csv:N. {again / 'refused.csv'} lists them all."
+    ]
+
+
+def test_an_import_that_refuses_nothing_warns_of_nothing(table, out):
+    listener = Listener()
+    load(table, out, reporter=listener)
+    assert "24 images planned, 0 rows refused" in listener.lines
+    assert listener.warnings == []
 
 
 def made_of(tmp_path, changes):

@@ -199,7 +199,9 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
 
 def test_utf16_read_as_utf8_is_told(tmp_path):
     file = write(tmp_path, "image,subject\n1,a\n", encoding="utf-16")
-    with pytest.raises(DataError, match=r"own\.csv"):
+    with pytest.raises(
+        DataError, match=r"own\.csv: line 1 .*--encoding.*utf-16"
+    ):
         items(file)
 
 

@@ -193,7 +193,8 @@ class Rows:
         if "\0" in line:
             raise DataError(
                 f"{self._file}: line {number} holds a NUL character; it is "
-                "damaged or no text file, or in another encoding."
+                "damaged or no text file, or in another encoding; name that "
+                "(--encoding), often utf-16."
             )
         try:
             line.encode()

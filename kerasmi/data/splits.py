@@ -34,8 +34,10 @@ def by_subject(
         )
     shares = [fractions.get(split, 0.0) for split in SPLITS]
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        given = ",".join(f"{name}={fractions[name]:g}" for name in fractions)
         raise ValueError(
-            f"fractions must be positive and sum to 1, received {shares}."
+            f"received {given}; none may be negative and they must sum to 1 "
+            "(a split left out is 0)."
         )
     present = [split for split in SPLITS if fractions.get(split, 0.0) > 0]
     edges = np.cumsum([fractions[split] for split in present])[:-1]

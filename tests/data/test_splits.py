@@ -49,7 +49,10 @@ def test_a_share_of_zero_is_empty():
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"train": 0.5, "test": 0.4}, "sum to 1"),
+        (
+            {"test": 0.4, "train": 0.5},
+            "received test=0.4,train=0.5; .* sum to 1",
+        ),
         ({"train": 1.5, "test": -0.5}, "sum to 1"),
         ({"train": 0.5, "dev": 0.5}, "must name splits"),
     ],

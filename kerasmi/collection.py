@@ -25,6 +25,7 @@ _SAME = (
     "data.uncertain",
     "data.blank",
     "retrain.tasks",
+    "retrain.findings",
     "retrain.labels",
     "evaluate.confidence",
 )
@@ -82,8 +83,8 @@ def check(runs: Sequence[Run]) -> None:
 
     Raises:
         RunError: names two runs and in what they differ: data, label
-            policies, tasks, labelled images; or that they are the same
-            variant with the same seed.
+            policies, tasks, findings, labelled images; or that they are the
+            same variant with the same seed.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -110,7 +111,7 @@ def _differences(a: Run, b: Run) -> Iterable[tuple[str, str, str]]:
     mine, theirs = a.recipe.settings(), b.recipe.settings()
     for key in _SAME:
         values = [settings.get(key) for settings in (mine, theirs)]
-        if key == "retrain.tasks":
+        if key in ("retrain.tasks", "retrain.findings"):
             values = [tuple(sorted(value or ())) for value in values]
         if values[0] != values[1]:
             shown = [_shown(key, value) for value in values]

@@ -142,6 +142,19 @@ def test_what_a_grid_says_is_written(go, whole):
     assert all(re.fullmatch(r"\d+", count) for count in counts.dropna())
 
 
+def test_a_grid_of_labels_of_ones_own_has_their_table(go, whole):
+    own = ("retrain.tasks=[findings]", "retrain.findings=[Nodule, Edema]")
+    folder = go((*BOTH, *own))
+    written = (folder.path / "tables/tables.md").read_text()
+    assert "## Findings. AUC of the findings" in written
+    rows = [x for x in written.splitlines() if "-mi-" in x]
+    assert len(rows) == 8
+    page = (folder.path / "report.html").read_text()
+    assert "Findings. AUC of the findings" in page
+    tests = pd.read_csv(folder.path / "comparisons.csv")
+    assert set(tests["task"]) == {"findings"}
+
+
 def test_progress_is_told_over_the_whole_grid(go, told):
     go(seeds=2)
     starts = [x for x in told.lines if re.match(r"\d+ of 10: ", x)]

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from kerasmi.runs import Run
 
 _FORMATS = ("markdown", "csv", "latex", "html")
-_NUMBERS = ("1", "2", "3", "all")
+# What `--table` takes beside 1 and all: the tables of AUCs, and their tasks.
+_TASKS = {"2": "edema_severity", "3": "pathology9", "findings": "findings"}
+_NUMBERS = ("1", *_TASKS, "all")
 
 
 @click.command(
@@ -23,6 +25,7 @@ _NUMBERS = ("1", "2", "3", "all")
     examples="""
         kerasmi table runs/tables
         kerasmi table runs/image_only runs/local_mine --table 3 --with-paper
+        kerasmi table runs/open_i_tables --table findings
         kerasmi table runs/tables --format latex --output tables.tex
         kerasmi table runs/tables --format csv --show-comparisons > all.csv
     """,
@@ -36,7 +39,8 @@ _NUMBERS = ("1", "2", "3", "all")
     type=click.Choice(_NUMBERS),
     default="all",
     show_default=True,
-    help="1: images with each label; 2: edema severity; 3: nine findings.",
+    help="1: images with each label; 2: edema severity; 3: nine findings;"
+    " findings: labels of your own, of the task `findings`.",
 )
 @click.option(
     "--format",
@@ -84,7 +88,8 @@ def table(
 
     RUNS are run folders, or folders that hold run folders, such as that of a
     grid. Runs of one variant with several seeds make one row. Runs of
-    different data, labels or tasks are refused.
+    different data, labels or tasks are refused. The task `findings` has a
+    table of its own, in the form of Table 3.
     """
     from kerasmi import collection
 
@@ -129,15 +134,11 @@ def _tables(
             click.echo(f"Table 1 left out: {_no_data(runs[0])}", err=True)
     if number == "1" and not show_comparisons:
         return made
-    wanted = [
-        task
-        for task, (name, _) in paper_tables.TABLES.items()
-        if number in ("1", "all") or name == f"Table {number}"
-    ]
+    wanted = [_TASKS[number]] if number in _TASKS else list(_TASKS.values())
     # Holm's correction is over all tests, whichever of them are printed.
     tasks = _evaluated(runs, None if show_comparisons else wanted, resamples)
     chosen = [task for task in tasks if task.name in wanted]
-    if not chosen:
+    if not chosen and not made:
         raise RunError(
             f"{runs[0].path}: the runs have no predictions of"
             f" {' or '.join(wanted)}"

@@ -1,4 +1,4 @@
-"""Tables 2 and 3 of the paper from the predictions of many runs."""
+"""Tables 2 and 3 of the paper, and one of labels of your own, of many runs."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,12 @@ _HEADINGS = {
     "Edema Severity 01|23": "Level 0,1 vs 2,3",
     "Edema Severity 012|3": "Level 0,1,2 vs 3",
 }
-# Task to the number of its table in the paper, and what that shows.
+# Task to the number of its table in the paper, if it has one, and what that
+# shows.
 TABLES = {
     "edema_severity": ("Table 2", "AUC of edema severity"),
     "pathology9": ("Table 3", "AUC of nine findings"),
+    "findings": ("Findings", "AUC of the findings"),
 }
 
 
@@ -37,7 +39,7 @@ def tables(
     above: Sequence[str] = (),
     paper: str | None = None,
 ) -> list[Table]:
-    """Tables 2 and 3, those whose task is there.
+    """Tables 2 and 3 and that of the task `findings`: those that are there.
 
     Args:
         predictions: the tables predictions.csv of all runs, stacked, with the
@@ -83,6 +85,9 @@ def _table(
     paper: str | None,
 ) -> Table:
     ours = method_aucs(task, best, confidence)
+    below = _notes(task, ours, best, confidence, paper)
+    if task.name not in published.AVERAGES:
+        paper = None  # nothing to stand beside ours
     whole = ours if paper is None else _with_paper(ours, task.name, paper)
     rows, marks = [], []
     keys = ["variant", "encoder", "source"]
@@ -107,7 +112,7 @@ def _table(
         tuple(above),
         pd.DataFrame(rows),
         pd.DataFrame(marks),
-        tuple(_notes(task, ours, best, confidence, paper)),
+        tuple(below),
         whole,
         keys=3 if paper is None else 4,
     )
@@ -176,7 +181,11 @@ def _notes(
         some = len(group) < len(task.methods)
         whom = f" ({len(group)} of {len(task.methods)} methods)" if some else ""
         notes.append(f"{label}{whom}: {note}.")
-    if paper is not None:
+    if paper is None:
+        return notes
+    if task.name not in published.AVERAGES:
+        notes.append(f"{published.SOURCE}: has no such table.")
+    else:
         remark = f" {paper.capitalize()}." if paper else ""
         notes.append(
             f"{published.SOURCE}: {published.CITATION}, {TABLES[task.name][0]};"

@@ -169,6 +169,91 @@ def test_more_resamples_are_more_resamples(kerasmi, grid):
     assert "70 resamples of the 60 subjects" in result.stdout
 
 
+# labels of one's own
+
+OWN = ("retrain.tasks=[findings]", "retrain.findings=[Nodule, Edema]")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Three variants re-trained on labels of one's own."""
+    for recipe in ("image_only", "global_mine", "local_mine"):
+        play_run(tmp_path / "own" / recipe, recipe, *OWN)
+    return tmp_path / "own"
+
+
+def test_findings_of_ones_own_have_a_table(kerasmi, own):
+    result = kerasmi(own)
+    assert result.exit_code == 0, result.stderr
+    (heading,) = [x for x in result.stdout.splitlines() if x[:2] == "##"]
+    assert heading == "## Findings. AUC of the findings"
+    assert result.stdout == kerasmi(own, "--table", "findings").stdout
+    assert kerasmi(own / "local_mine").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "part"),
+    [
+        ("latex", r"\caption{AUC of the findings}"),
+        ("html", "<caption>Findings. AUC of the findings</caption>"),
+        ("csv", "\nFindings,kerasmi,findings,Nodule,"),
+    ],
+)
+def test_the_table_of_the_findings_is_in_every_format(kerasmi, own, form, part):
+    assert part in kerasmi(own, "--format", form).stdout
+
+
+def test_the_paired_tests_of_the_findings_are_those_of_table_3(kerasmi, own):
+    shown = kerasmi(own, "--show-comparisons", "--format", "csv")
+    tests = _rows(shown).query("table == 'Paired tests'")
+    assert set(tests["task"]) == {"findings"}
+    assert set(tests["label"]) == {"Nodule", "Edema", "mean"}
+    assert set(tests["comparison"]) == {
+        "local vs global",
+        "tuned vs image-only",
+        "frozen vs image-only",
+    }
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_the_papers_tables_of_such_runs_are_refused(kerasmi, own, number):
+    _one_error(kerasmi(own, "--table", number), "no predictions of ")
+
+
+def test_runs_of_other_findings_are_refused_by_name(kerasmi, own, tmp_path):
+    other = "retrain.findings=[Mass, Edema]"
+    play_run(tmp_path / "other", "local_mine", OWN[0], other, "seed=1")
+    _one_error(
+        kerasmi(own, "other"),
+        "other: retrain.findings is Edema, Mass, and Edema, Nodule in ",
+    )
+
+
+def test_the_order_of_the_findings_does_not_part_runs(kerasmi, own, tmp_path):
+    other = "retrain.findings=[Edema, Nodule]"
+    play_run(tmp_path / "other", "local_mine", OWN[0], other, "seed=1")
+    assert kerasmi(own, "other").exit_code == 0
+
+
+def test_all_tables_are_refused_only_where_there_is_none(kerasmi, with_data):
+    folder, _ = with_data
+    for name in ("one", "gone"):
+        run = folder / name
+        if name == "gone":
+            play_run(run, "local_mine")
+        path = run / "predictions.csv"
+        whole = path.read_text()
+        frame = pd.read_csv(path).assign(task="another")
+        frame.to_csv(path, index=False)
+        result = kerasmi(run)
+        path.write_text(whole)
+        if name == "one":
+            assert result.exit_code == 0, result.stderr
+            assert result.stdout.startswith("## Table 1. ")
+        else:
+            _one_error(result, "no predictions of ", " or findings")
+
+
 # the paper's numbers
 
 

@@ -119,6 +119,47 @@ def test_a_task_that_no_run_has_has_no_table(stacked):
     assert table.name == "Table 3"
 
 
+def test_labels_of_ones_own_have_a_table_of_the_form_of_table_3():
+    stacked = study(
+        tasks=("findings", "pathology9"),
+        image_only_supervised={"image_only": 0.7},
+        local_mi_mine={"frozen": 0.9, "tuned": 2.5},
+    )
+    three, own = paper_tables.tables(stacked, resamples=50, above=["Labels."])
+    assert (own.name, own.title) == ("Findings", "AUC of the findings")
+    nodule = stacked[stacked["label"] == "Nodule"].drop_duplicates("image_id")
+    positive = int(nodule["target"].sum())
+    heading = f"Nodule ({positive}/{120 - positive})"
+    assert list(own.frame)[:4] == ["method", "encoder", "seeds", heading]
+    assert list(own.frame)[-1] == "mean"
+    first = ["method", "encoder", "seeds"]
+    pd.testing.assert_frame_equal(own.frame[first], three.frame[first])
+    assert own.above == three.above == ("Labels.",)
+    assert own.below == three.below
+    tuned = stacked[
+        (stacked["label"] == "Nodule") & (stacked["encoder"] == "tuned")
+    ]
+    values = [
+        auc.auc(one["target"], one["score"]) for _, one in tuned.groupby("seed")
+    ]
+    mean, spread = np.mean(values), np.std(values, ddof=1)
+    assert (
+        own.frame[heading].iloc[-1].startswith(f"{mean:.3f} ± {spread:.3f} [")
+    )
+
+
+def test_the_paper_has_no_numbers_of_labels_of_ones_own():
+    stacked = study(tasks=("findings",), local_mi_mine={"tuned": 1.0})
+    remark = paper_tables.OTHER_DATA
+    (alone,) = paper_tables.tables(stacked, resamples=10)
+    (own,) = paper_tables.tables(stacked, resamples=10, paper=remark)
+    pd.testing.assert_frame_equal(own.frame, alone.frame)
+    assert own.below == (
+        *alone.below,
+        "paper (MIMIC-CXR): has no such table.",
+    )
+
+
 # the paper
 
 

@@ -16,10 +16,12 @@ LABELS = {
     "edema_severity": tuple(
         f"Edema Severity {cut}" for cut in auc.SEVERITY_CUTS
     ),
+    "findings": ("Nodule", "Edema"),
 }
+PAPER = ("pathology9", "edema_severity")
 
 
-def predictions(effects, seed=0, n=120, noise=0, tasks=tuple(LABELS)):
+def predictions(effects, seed=0, n=120, noise=0, tasks=PAPER):
     """predictions.csv of one run.
 
     Args:
@@ -55,16 +57,17 @@ def predictions(effects, seed=0, n=120, noise=0, tasks=tuple(LABELS)):
     return pd.concat(frames, ignore_index=True)
 
 
-def study(seeds=(0, 1), **effects):
+def study(seeds=(0, 1), tasks=PAPER, **effects):
     """The predictions of several variants, stacked.
 
     Args:
         seeds: of each variant.
+        tasks: those predicted.
         **effects: variant, `_` for `-`, to effects by encoder.
     """
     return pd.concat(
         [
-            predictions(by_encoder, seed, noise=place).assign(
+            predictions(by_encoder, seed, noise=place, tasks=tasks).assign(
                 variant=variant.replace("_", "-"), seed=seed
             )
             for place, (variant, by_encoder) in enumerate(effects.items())

@@ -33,7 +33,8 @@ def by_subject(
             f"{list(fractions)}."
         )
     shares = [fractions.get(split, 0.0) for split in SPLITS]
-    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+    # asked this way, since nothing is true of a share that is no number
+    if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
         given = ",".join(f"{name}={fractions[name]:g}" for name in fractions)
         raise ValueError(
             f"received {given}; none may be negative and they must sum to 1 "

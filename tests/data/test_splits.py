@@ -54,6 +54,8 @@ def test_a_share_of_zero_is_empty():
             "received test=0.4,train=0.5; .* sum to 1",
         ),
         ({"train": 1.5, "test": -0.5}, "sum to 1"),
+        ({"train": 0.5, "test": float("nan")}, "test=nan"),
+        ({"train": float("nan")}, "train=nan"),
         ({"train": 0.5, "dev": 0.5}, "must name splits"),
     ],
 )

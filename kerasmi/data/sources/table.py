@@ -238,6 +238,7 @@ class Table:
             raise DataError(
                 f"{self._file}: has no column 'image'; say which it is "
                 f"(--image), of {', '.join(self._rows.columns)}."
+                f"{_other_delimiter(self._rows.columns)}"
             )
         return {name: columns[name] for name in COLUMNS if name in columns}
 
@@ -306,3 +307,11 @@ def _number(text: str) -> int | None:
     except ValueError:
         return None
     return int(value) if value in (-2, -1, 0, 1, 2, 3) else None
+
+
+def _other_delimiter(columns: Sequence[str]) -> str:
+    """A hint where the only column's name looks like several."""
+    found = [mark for mark in ";|" if mark in "".join(columns)]
+    if len(columns) != 1 or not found:
+        return ""
+    return f" If {found[0]} stands between columns: --delimiter '{found[0]}'."

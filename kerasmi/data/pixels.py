@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
-from kerasmi.data import formats
+from kerasmi.data import formats, stream
 from kerasmi.data.contents import Contents
 from kerasmi.data.probes import ImageRefused, Probe
 from kerasmi.data.sources.base import Item
@@ -92,7 +92,7 @@ def _pipeline(read: Any, size: int, workers: int) -> tf.data.Dataset:
         read, output_signature=formats.SIGNATURE
     )
     made = images.map(
-        lambda image: formats.to_pixels(image, size),
+        stream.as_written(lambda image: formats.to_pixels(image, size)),
         num_parallel_calls=workers,
         deterministic=True,
     )

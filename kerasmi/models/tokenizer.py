@@ -23,7 +23,10 @@ class Tokenizer:
     def __init__(self, tokenizer: Any) -> None:
         # a graph, since KerasHub hands out Python lists when run eagerly
         strings = tf.TensorSpec((None,), tf.string)
-        self._pieces = tf.function(tokenizer, input_signature=[strings])
+        # not rewritten by AutoGraph, whose code TensorFlow keeps for ever
+        self._pieces = tf.function(
+            tokenizer, input_signature=[strings], autograph=False
+        )
         self.cls_id = int(tokenizer.cls_token_id)
         self.sep_id = int(tokenizer.sep_token_id)
         self.pad_id = int(tokenizer.pad_token_id)

@@ -337,12 +337,15 @@ def _evaluated(
     return results
 
 
-def describe(recipe: Recipe, beside: Path) -> list[tuple[str, str]]:
+def describe(
+    recipe: Recipe, beside: Path, devices: int = 1
+) -> list[tuple[str, str]]:
     """What a run would do, for `--dry-run`; trains and writes nothing.
 
     Args:
         recipe: what to do.
         beside: folder that phantoms are kept in.
+        devices: that would share each batch.
 
     Returns:
         Pairs of a name and a value: shapes, parameters, and steps where the
@@ -351,10 +354,11 @@ def describe(recipe: Recipe, beside: Path) -> list[tuple[str, str]]:
     Raises:
         DataError, RecipeError: what a run would refuse before it trains.
     """
+    _check_devices(recipe, devices)
     dataset = build.existing_data(recipe, beside)
     if dataset is not None:
         preconditions.check(recipe, dataset)
-        retrain.check(recipe, dataset)
+        retrain.check(recipe, dataset, devices)
     lines = [("recipe", recipe.name or ""), ("data", _data_line(recipe))]
     encoder = build.image_encoder(recipe)
     _, regions, dim = encoder.output_shape
@@ -391,9 +395,7 @@ def describe(recipe: Recipe, beside: Path) -> list[tuple[str, str]]:
 def _pretraining_steps(recipe: Recipe, dataset: Dataset | None) -> str:
     if dataset is None or recipe.pretrain is None:
         return ""
-    texts = dataset.counts["train"]["with_text"]
-    steps = texts // recipe.pretrain.batch_size * recipe.pretrain.epochs
-    return f": {steps} steps"
+    return f": {preconditions.steps(recipe.pretrain, dataset)} steps"
 
 
 def _retraining_steps(

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -229,10 +230,11 @@ def check(run: Run) -> None:
             " give a run of a recipe with an objective"
         )
     if not run.is_done(PRETRAIN):
+        again = ["kerasmi", "run", str(run.path / RECIPE), "--resume"]
+        again += ["--output", str(run.path)]
         raise RunError(
             f"{run.path}: its pretrain stage is not finished; continue it"
-            f" with `kerasmi run {run.path / RECIPE} --resume --output"
-            f" {run.path}`"
+            f" with `{shlex.join(again)}`"
         )
 
 

@@ -54,7 +54,7 @@ def table(split: HeldOutSplit) -> pd.DataFrame:
     except ValueError as error:
         raise DataError(
             f"{split.dataset.path}: {split.split} images: {error}"
-        ) from None
+        ) from error
 
 
 def _table(split: HeldOutSplit) -> pd.DataFrame:

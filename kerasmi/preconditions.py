@@ -6,6 +6,7 @@ from kerasmi.data.schema import SPLITS
 from kerasmi.errors import RecipeError
 from kerasmi.evaluation.held_out import LEAST_SUBJECTS
 from kerasmi.recipe import Recipe
+from kerasmi.recipe_schema import Pretrain
 
 
 def check(recipe: Recipe, dataset: Dataset) -> None:
@@ -73,14 +74,20 @@ def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
                 f"images, but {dataset.path} has {texts} {split} images with "
                 "text. Take a smaller one, or share out the subjects anew."
             )
-    texts = dataset.counts["train"]["with_text"]
-    steps = texts // settings.batch_size * settings.epochs
-    if settings.schedule != "constant" and steps <= settings.warmup_steps:
+    number = steps(settings, dataset)
+    if settings.schedule != "constant" and number <= settings.warmup_steps:
+        texts = dataset.counts["train"]["with_text"]
         raise RecipeError(
             f"{recipe.name}: pretrain.warmup_steps: {settings.warmup_steps}, "
-            f"but the {texts} training images with text make {steps} steps in "
-            f"all. Use fewer than {steps}, or more pretrain.epochs."
+            f"but the {texts} training images with text make {number} steps in "
+            f"all. Use fewer than {number}, or more pretrain.epochs."
         )
+
+
+def steps(settings: Pretrain, dataset: Dataset) -> int:
+    """The steps of pretraining, in all epochs."""
+    texts = dataset.counts["train"]["with_text"]
+    return int(texts // settings.batch_size * settings.epochs)
 
 
 def _check_subjects(recipe: Recipe, dataset: Dataset) -> None:

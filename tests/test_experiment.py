@@ -11,10 +11,11 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from benchmarks import resume
-from kerasmi import distribute
+from kerasmi import distribute, experiment
 from kerasmi import recipe as recipes
 from kerasmi.cli import main as cli
 from kerasmi.data.dataset import Dataset
+from kerasmi.errors import RecipeError
 from kerasmi.reporter import Reporter
 
 pytestmark = pytest.mark.slow
@@ -90,6 +91,8 @@ def test_a_dry_run_tells_the_steps_or_what_does_not_fit(runs):
     wrong = kerasmi_run("local_mine", *SMALL, "pretrain.warmup_steps=99", *new)
     assert wrong.exit_code == 2
     assert "pretrain.warmup_steps: 99" in wrong.output
+    with pytest.raises(RecipeError, match="shared evenly by 3 devices"):
+        experiment.describe(recipes.load("local_mine", SMALL), runs, 3)
     assert not (runs / "new").exists()
 
 
@@ -350,7 +353,6 @@ def test_an_image_only_run_reads_no_report(runs):
 
 
 def test_a_silent_reporter_is_enough(runs, tmp_path):
-    from kerasmi import experiment
     from kerasmi.runs import Run
 
     asked = recipes.load(

@@ -127,12 +127,11 @@ def run(
         name = "--only" if only else "--stop-on-error"
         raise click.UsageError(f"{name} is for a grid of recipes, or --seeds")
     loaded = recipes.load(recipe, overrides)
+    folder = output or Path("runs") / str(loaded.name)
     if dry_run:
-        beside = (output or Path("runs") / str(loaded.name)).parent
-        _describe(loaded, beside / runs.DATA_FOLDER, devices, deterministic)
+        _describe(runs.Run(folder, loaded), devices, deterministic)
         return
     recipes.check_ready(loaded, recipe)
-    folder = output or Path("runs") / str(loaded.name)
     if not cluster.here().is_chief:
         _assist(loaded, folder, devices, deterministic, services)
         return
@@ -189,12 +188,10 @@ def _check_services(services: tuple[str, ...]) -> None:
         service.check(services)
 
 
-def _describe(
-    recipe: "Recipe", beside: Path, devices: int, deterministic: bool
-) -> None:
-    experiment = _start(recipe, devices, deterministic)
+def _describe(run: "Run", devices: int, deterministic: bool) -> None:
+    experiment = _start(run.recipe, devices, deterministic)
     with quiet():
-        lines = experiment.describe(recipe, beside)
+        lines = experiment.describe(run.recipe, run.data_folder, devices)
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         click.echo(f"{name:{width}}  {value}")

@@ -120,7 +120,8 @@ def _describe(plan: "Plan", how: Options, start: Start) -> None:
     from kerasmi import grid_text
     from kerasmi.runs import DATA_FOLDER
 
-    beside = (how.output or Path("runs") / plan.name).parent / DATA_FOLDER
+    output = how.output or Path("runs") / plan.name
+    where = (output.parent / DATA_FOLDER, how.devices)
     recipe = plan.members[0].recipe
     experiment = start(recipe, how.devices, how.deterministic)
     chosen = grid_text.select(plan, how.only)
@@ -132,7 +133,7 @@ def _describe(plan: "Plan", how: Options, start: Start) -> None:
         if variant not in firsts:
             continue
         with quiet():
-            lines = experiment.describe(firsts[variant].recipe, beside)
+            lines = experiment.describe(firsts[variant].recipe, *where)
         width = max(len(name) for name, _ in lines)
         click.echo(f"\n{variant}")
         for name, value in lines:

@@ -154,7 +154,7 @@ class _Import:
                 source=self._source,
             )
         made = publishing.publish(assembled, self._folder)
-        self._tell(made)
+        self._tell_refused()
         return made
 
     def _read_source(self) -> None:
@@ -248,9 +248,12 @@ class _Import:
         yield from assembly.refused(self._plan, self._in_order())
         yield from self._refused_now
 
-    def _tell(self, made: Dataset) -> None:
-        """Tells of what the data set lacks."""
-        number = sum(1 for _ in self._refused())
+    def _refused_number(self) -> int:
+        number = self._plan.audit.refused + len(self._refused_now)
+        return number + sum(len(part.refused) for part in self._made.values())
+
+    def _tell_refused(self) -> None:
+        number = self._refused_number()
         if number:
             reason, times = refusals.commonest(self._refused())
             share = "" if times == number else f"{times:,} of them "
@@ -262,8 +265,7 @@ class _Import:
 
     def _check_share(self) -> None:
         """Raises where more rows were refused than may be."""
-        number = self._plan.audit.refused + len(self._refused_now)
-        number += sum(len(part.refused) for part in self._made.values())
+        number = self._refused_number()
         total = self._planned + self._plan.audit.refused
         if number <= self._options.refuse_share * total:
             return

@@ -87,7 +87,7 @@ def of_bound(value: float, ceiling: float) -> list[str]:
     if not np.isfinite(ceiling) or value < SATURATED * ceiling:
         return []
     return [
-        f"the bound is saturated: {value:z.3f} nats of the {ceiling:.3f} that"
+        f"the bound is saturated: {value:.3f} nats of the {ceiling:.3f} that"
         " its batches allow; only larger batches, or more sentences, can show"
         " more"
     ]
@@ -101,7 +101,7 @@ def level(bound: str, value: float, ceiling: float) -> str:
         value: the best validation value, in nats.
         ceiling: the most that it can be, in nats; infinite for none.
     """
-    parts = [f"the best validation bound is {value:.3f} nats"]
+    parts = [f"the best validation bound is {value:z.3f} nats"]
     if bound in CHANCE:
         parts.append(f"chance is {CHANCE[bound]:.3g}")
     if math.isfinite(ceiling):

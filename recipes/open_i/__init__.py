@@ -1,1 +1,1 @@
-"""The same experiments at the scale of the paper."""
+"""The same experiments for the public radiographs of Open-i."""

@@ -31,7 +31,7 @@ def played(monkeypatch):
         reporter.finish(bound=0.2)
         reporter.table("AUC", pd.DataFrame({"label": ["Edema"], "auc": [0.5]}))
 
-    def describe(recipe, beside):
+    def describe(recipe, beside, devices):
         return [("pretrain", "2 epochs"), ("critic", "64-32-1")]
 
     experiment = types.SimpleNamespace(run=run, describe=describe)

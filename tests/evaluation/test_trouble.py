@@ -62,6 +62,7 @@ def test_a_bound_is_told_against_chance_and_ceiling():
     assert trouble.level("jensen_shannon", -1.0, np.inf).endswith(
         "chance is -1.39"
     )
+    assert "is 0.000 nats" in trouble.level("cpc", -1e-5, 3.0)
     # chance depends on the number of negatives
     assert "chance" not in trouble.level("cpc_pooled", -1.0, np.inf)
 

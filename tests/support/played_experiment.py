@@ -59,7 +59,7 @@ class PlayedExperiment:
     def forget(self):
         self.forgotten += 1
 
-    def describe(self, recipe, beside):
+    def describe(self, recipe, beside, devices):
         return [("pretrain", f"{recipe.name}"), ("critic", "64-32-1")]
 
     def _raise(self, *where):

@@ -140,13 +140,15 @@ def bound_curves(
     figure, (axes,) = drawing.panels(1, 1, size)
     styles = drawing.styles(pd.Series(list(histories), dtype=str))
     for variant, runs in histories.items():
-        colour, _, dash = styles[variant]
+        colour, marker, dash = styles[variant]
         for k, history in enumerate(runs):
             axes.plot(
                 history["epoch"] + 1,
                 history["val_mutual_information"],
                 dash,
                 color=colour,
+                # of one epoch there is no line to see
+                marker=marker if len(history) == 1 else None,
                 linewidth=1.3,
                 label=drawing.plain(variant) if k == 0 else None,
             )

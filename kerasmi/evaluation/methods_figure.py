@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kerasmi.evaluation import drawing
 from kerasmi.evaluation.auc import MEAN
@@ -46,6 +47,7 @@ def figure(results: pd.DataFrame) -> Figure:
             axes.plot(values.mean(), at, marker, color=colour, markersize=7)
         axes.set_yticks(range(len(methods)), [_name(*m) for m in methods])
         axes.set_ylim(len(methods) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(axis="x", color="0.92")
         axes.set_axisbelow(True)
         axes.set_title(drawing.plain(task), loc="left", fontsize=11)

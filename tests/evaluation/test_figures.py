@@ -118,6 +118,15 @@ def test_a_variant_has_one_colour_and_a_curve_for_each_run():
     assert words(axes) == "local cpc local mine"
 
 
+def test_a_run_of_one_epoch_is_a_point():
+    one = pd.DataFrame({"epoch": [0], "val_mutual_information": [0.1]})
+    two = pd.DataFrame({"epoch": [0, 1], "val_mutual_information": [0.1, 0.2]})
+    axes = figures.bound_curves({"local_mine": [one, two]}).axes[0]
+    point, line = (line.get_marker() for line in axes.lines[:2])
+    assert point not in ("None", "")
+    assert line == "None"
+
+
 def test_the_roc_curve_ends_in_both_corners_inside_its_band():
     figure = figures.roc_curves(predictions(), resamples=50)
     edema, absent = figure.axes

@@ -68,6 +68,8 @@ def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
         return
     for split in ("train", "validation"):
         texts = dataset.counts[split]["with_text"]
+        if not texts:
+            raise RecipeError(_without_text(recipe, dataset, split))
         if texts < settings.batch_size:
             raise RecipeError(
                 f"{recipe.name}: pretrain.batch_size: {settings.batch_size} "
@@ -82,6 +84,20 @@ def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
             f"but the {texts} training images with text make {number} steps in "
             f"all. Use fewer than {number}, or more pretrain.epochs."
         )
+
+
+def _without_text(recipe: Recipe, dataset: Dataset, split: str) -> str:
+    lacks = f"{recipe.name}: objective: pretraining needs reports, but "
+    if any(counts["with_text"] for counts in dataset.counts.values()):
+        return (
+            f"{lacks}of {dataset.path} no {split} image has text. Share out "
+            "the subjects anew."
+        )
+    return (
+        f"{lacks}of {dataset.path} no image has text. Import it anew with "
+        "its reports, or take a recipe without an objective, such as "
+        "image_only."
+    )
 
 
 def steps(settings: Pretrain, dataset: Dataset) -> int:

@@ -77,6 +77,35 @@ def test_what_does_not_fit_names_its_key(own, overrides, parts):
     assert all(part in str(error.value) for part in parts), error.value
 
 
+@pytest.mark.parametrize(
+    ("textless", "parts"),
+    [
+        (
+            ("train", "validation", "test"),
+            ("no image has text. Import", "such as image_only"),
+        ),
+        (("train",), ("no train image has text. Share out",)),
+        (("validation",), ("no validation image has text. Share out",)),
+    ],
+)
+def test_data_without_text_names_that_as_the_cause(own, textless, parts):
+    counts = {
+        split: {**of, "with_text": 0 if split in textless else 16}
+        for split, of in own.counts.items()
+    }
+    lacks = dataclasses.replace(own, counts=counts)
+    ready = (*OWN, "pretrain.batch_size=16", "pretrain.schedule=constant")
+    with pytest.raises(RecipeError) as error:
+        preconditions.check(recipes.load("local_mine", ready), lacks)
+    said = str(error.value)
+    assert said.startswith(
+        f"local_mine: objective: pretraining needs reports, but of {own.path} "
+    )
+    assert all(part in said for part in parts), said
+    assert "batch_size" not in said
+    preconditions.check(recipes.load("image_only", OWN), lacks)
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_a_set_that_is_not_there_is_told_at_once(tmp_path, split):
     lacks = made(tmp_path / "lacks", **{split: 0})

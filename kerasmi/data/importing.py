@@ -155,6 +155,7 @@ class _Import:
             )
         made = publishing.publish(assembled, self._folder)
         self._tell_refused()
+        self._tell_textless(made)
         return made
 
     def _read_source(self) -> None:
@@ -261,6 +262,16 @@ class _Import:
                 f"{counted(number, 'row')} refused, {share}for: {reason}. "
                 f"{self._folder / audit.REFUSED} lists "
                 f"{'it' if number == 1 else 'them all'}."
+            )
+
+    def _tell_textless(self, made: Dataset) -> None:
+        if not any(counts["with_text"] for counts in made.counts.values()):
+            self._reporter.warning(
+                f"{made.path}: no image has text, so nothing can be pretrained "
+                "on it: pretraining needs reports. Recipes without an "
+                "objective, such as image_only, work. If there are reports, "
+                "tell where (for a table: --text, --findings, --impression) "
+                "and import to a new folder."
             )
 
     def _check_share(self) -> None:

@@ -432,6 +432,29 @@ def test_an_import_that_refuses_nothing_warns_of_nothing(table, out):
     assert listener.warnings == []
 
 
+def test_an_import_without_any_text_says_what_cannot_be_done(tmp_path, out):
+    made = own_tables.rows(24)
+    for row in made:
+        row["text"] = ""
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    listener = Listener()
+    load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(f"{out}: no image has text, so nothing can be ")
+    assert "such as image_only, work" in said
+    assert "--text" in said
+
+
+def test_an_import_with_one_text_does_not_say_so(tmp_path, out):
+    made = own_tables.rows(24)
+    for row in made[1:]:
+        row["text"] = ""
+    listener = Listener()
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    load(table, out, reporter=listener)
+    assert listener.warnings == []
+
+
 def made_of(tmp_path, changes):
     made = own_tables.rows(24)
     for number, change in changes.items():

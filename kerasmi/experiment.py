@@ -119,6 +119,8 @@ def _work(
     run.write_csv("labels.csv", labels.table1(dataset.images))
     preconditions.check(recipe, dataset)
     retrain.check(recipe, dataset, devices)
+    for text in _enlargement(recipe, dataset):
+        reporter.warning(text)
     try:
         if pretrained is not None:
             _adopt(run, pretrained, dataset, reporter, devices)
@@ -153,6 +155,11 @@ def _work(
         for stage in done
     )
     return _evaluated(recipe, run, dataset, predictions, reporter)
+
+
+def _enlargement(recipe: Recipe, dataset: Dataset) -> list[str]:
+    stored = dataset.image_size
+    return preconditions.enlargement(recipe, dataset.path, stored)
 
 
 def _account(dataset: Dataset) -> dict[str, Any]:
@@ -348,8 +355,8 @@ def describe(
         devices: that would share each batch.
 
     Returns:
-        Pairs of a name and a value: shapes, parameters, and steps where the
-        data is there.
+        Pairs of a name and a value: shapes, parameters, and where the data
+        is there steps, and a warning of what may make the result worse.
 
     Raises:
         DataError, RecipeError: what a run would refuse before it trains.
@@ -389,6 +396,9 @@ def describe(
                     + _retraining_steps(recipe, dataset, task),
                 )
             )
+    if dataset is not None:
+        told = _enlargement(recipe, dataset)
+        lines.extend(("warning", text) for text in told)
     return lines
 
 

@@ -1,5 +1,7 @@
 """Whether a recipe fits its data, before any time is spent on training."""
 
+from pathlib import Path
+
 from kerasmi import stages
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import SPLITS
@@ -29,6 +31,28 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
     _check_folders(recipe)
     _check_steps(recipe, dataset)
     _check_subjects(recipe, dataset)
+
+
+def enlargement(recipe: Recipe, folder: Path, stored: int) -> list[str]:
+    """What to say of images that are smaller than the recipe asks for.
+
+    Args:
+        recipe: what is to be done.
+        folder: the data set's.
+        stored: shorter side of its images, in pixels.
+
+    Returns:
+        One sentence or two as one text; none where nothing is enlarged.
+    """
+    asked = recipe.data.image_size
+    if stored >= asked:
+        return []
+    return [
+        f"{folder}: its images are stored at {stored} pixels and enlarged to "
+        f"data.image_size: {asked}, which shows the network no more than is "
+        f"stored. Import them anew with --image-size {asked}, or take "
+        f"data.image_size={stored} and an image encoder for that size."
+    ]
 
 
 def _check_labels(recipe: Recipe, dataset: Dataset, task: stages.Task) -> None:

@@ -5,12 +5,14 @@ import dataclasses
 import pytest
 from click.testing import CliRunner
 
-from kerasmi import preconditions, stages
+from kerasmi import experiment, preconditions, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.data import records
 from kerasmi.data.sources import phantom
-from kerasmi.errors import DataError, RecipeError
+from kerasmi.errors import DataError, RecipeError, TrainingError
+from kerasmi.reporter import Reporter
+from kerasmi.runs import Run
 
 LABELS = ("Edema", "Pneumonia")
 OWN = ("retrain.tasks=[findings]", "retrain.findings=[Edema]")
@@ -172,3 +174,88 @@ def test_records_are_not_taken_for_the_phantom(own, tmp_path, how):
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {own.path}: holds records of 'table', not")
     assert "data.source=records" in line
+
+
+LARGE = (
+    "stored at 64 pixels and enlarged to data.image_size: 128",
+    "--image-size 128",
+    "data.image_size=64",
+)
+
+
+def large(folder, own, size):
+    """A recipe of images of another size than those of `own`."""
+    file = folder / "large.yaml"
+    values = [
+        f"data: {{source: records, path: {own.path}, image_size: {size}}}",
+        "image_encoder: {preset: resnet_phantom}",
+        "retrain: {encoders: [image_only], tasks: [findings],"
+        " findings: [Edema]}",
+    ]
+    file.write_text("\n".join(values) + "\n")
+    return file
+
+
+class Listener(Reporter):
+    def __init__(self):
+        self.warnings = []
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize(("size", "told"), [(128, 1), (64, 0), (32, 0)])
+def test_a_run_and_its_log_warn_of_images_that_it_enlarges(
+    own, tmp_path, monkeypatch, size, told
+):
+    def stop(*_):
+        raise TrainingError("far enough")
+
+    monkeypatch.setattr(experiment.stages, "tasks", lambda _: [])
+    monkeypatch.setattr(experiment, "HeldOutImages", stop)
+    recipe = recipes.load(large(tmp_path, own, size))
+    listener = Listener()
+    with Run.create(tmp_path / "r", recipe) as made:
+        with pytest.raises(TrainingError, match="far enough"):
+            experiment.run(recipe, made, listener)
+        log = (made.path / "log.txt").read_text()
+    assert len(listener.warnings) == log.count(" WARNING ") == told
+    for text in listener.warnings:
+        assert text.startswith(f"{own.path}: ")
+        assert all(part in text for part in LARGE), text
+        assert text in log
+
+
+@pytest.mark.parametrize(("size", "told"), [(128, 1), (64, 0), (32, 0)])
+def test_a_dry_run_warns_of_images_that_it_enlarges(own, tmp_path, size, told):
+    recipe = recipes.load(large(tmp_path, own, size))
+    lines = experiment.describe(recipe, tmp_path)
+    warnings = [text for name, text in lines if name == "warning"]
+    assert len(warnings) == told
+    for text in warnings:
+        assert all(part in text for part in (str(own.path), *LARGE)), text
+
+
+@pytest.mark.parametrize("grid", [False, True])
+def test_validate_warns_of_images_that_are_enlarged(own, tmp_path, grid):
+    file = large(tmp_path, own, 128)
+    if grid:
+        file = tmp_path / "grid.yaml"
+        file.write_text("grid: {recipes: [large], seeds: 2}\n")
+    result = CliRunner().invoke(main, ["validate", str(file)])
+    assert (result.exit_code, result.stdout) == (0, f"{file}: ok\n")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{file}: warning: {own.path}: ")
+    assert all(part in line for part in LARGE), line
+    fits = large(tmp_path, own, 64)
+    result = CliRunner().invoke(main, ["validate", str(fits)])
+    assert result.output == f"{fits}: ok\n"
+
+
+def test_validate_warns_of_records_that_cannot_be_read(own, tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    file = large(tmp_path, dataclasses.replace(own, path=tmp_path), 64)
+    result = CliRunner().invoke(main, ["validate", str(file)])
+    assert (result.exit_code, result.stdout) == (0, f"{file}: ok\n")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{file}: warning: {tmp_path / 'dataset.json'}: is")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmi.cli.base import WRONG, Verb
-from kerasmi.errors import RecipeError
+from kerasmi.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
     from kerasmi.recipe import Recipe
@@ -146,12 +146,16 @@ def cat(recipe: str, overrides: tuple[str, ...]) -> None:
 def validate(ctx: click.Context, files: tuple[str, ...]) -> None:
     """Check recipes and list everything that is wrong with them.
 
-    Exits with 2 when one of them is wrong.
+    Where the records that one names are there, warns of images that it would
+    enlarge, and of records that cannot be read. Exits with 2 when a recipe is
+    wrong.
     """
     found = {file: _problems(file) for file in files}
     for file, problems in found.items():
         if not problems:
             click.echo(f"{file}: ok")
+            for text in _warnings(file):
+                click.echo(f"{file}: warning: {text}", err=True)
         for problem in problems:
             click.echo(problem, err=True)
     if any(found.values()):
@@ -167,3 +171,31 @@ def _problems(file: str) -> list[str]:
     except RecipeError as error:
         return [str(error)]
     return (grid_recipe if grid else recipes).problems(file)
+
+
+def _warnings(file: str) -> list[str]:
+    """What may make the results worse, of the records that are there."""
+    from kerasmi import preconditions
+    from kerasmi.data import dataset_index
+
+    found: list[str] = []
+    for recipe in _recipes(file):
+        folder = recipe.data.path
+        if folder is None or not (folder / dataset_index.INDEX).is_file():
+            continue
+        try:
+            stored = dataset_index.read(folder).image_size
+        except DataError as error:
+            found.append(str(error))
+        else:
+            found += preconditions.enlargement(recipe, folder, stored)
+    return list(dict.fromkeys(found))
+
+
+def _recipes(file: str) -> list["Recipe"]:
+    from kerasmi import grid_recipe
+    from kerasmi import recipe as recipes
+
+    if recipes.is_grid(file):
+        return [member.recipe for member in grid_recipe.load(file).members]
+    return [recipes.load(file)]

@@ -1,15 +1,20 @@
 """What a reader must know before the numbers of a run: failures, warnings."""
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Iterator
 
 import pandas as pd
 
-from kerasmi.evaluation.report_folder import RunFolder
+from kerasmi.evaluation.report_folder import LogLine, RunFolder
 
 FAILURE, WARNING = "failure", "warning"
 LEAST = 0.01  # nats: a bound that stays below has not taken off
 ERRORS = 3  # standard errors that make a difference
+_STOP = re.compile(
+    "(?:(?P<stage>[^:]*): )?(?:Interrupted|KeyboardInterrupt):(?P<saved>.*)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +23,40 @@ class Finding:
 
     level: str
     text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """An interruption that a later start went on from.
+
+    Attributes:
+        stopped: When, as in the log.
+        stage: In which stage; empty between them.
+        saved: How far it had come, such as `epoch 6, step 5 of 6`; empty
+            where nothing was saved.
+        resumed: When the log goes on.
+    """
+
+    stopped: str
+    stage: str
+    saved: str
+    resumed: str
+
+
+def stops(run: RunFolder) -> list[Stop]:
+    """The interruptions of a run that are history, in order."""
+    found = []
+    for line, after in itertools.pairwise(run.log):
+        told = _interruption(line)
+        if told is not None:
+            where = told["saved"].rpartition(" at ")[2].strip()
+            stage = told["stage"] or ""
+            found.append(Stop(line.time, stage, where, after.time))
+    return found
+
+
+def _interruption(line: LogLine) -> re.Match[str] | None:
+    return _STOP.fullmatch(line.text) if line.level == "ERROR" else None
 
 
 def findings(run: RunFolder) -> list[Finding]:
@@ -45,11 +84,20 @@ def _failures(run: RunFolder) -> Iterator[str]:
 
 
 def _warnings(run: RunFolder) -> Iterator[str]:
-    # An error that a later start went past is no failure any more.
-    past = [line for line in run.log[:-1] if line.level == "ERROR"]
+    # An error that a later start went past is no failure any more, and an
+    # interruption is history.
+    past = [
+        line
+        for line in run.log[:-1]
+        if line.level == "ERROR" and _interruption(line) is None
+    ]
     told = [line for line in run.log if line.level == "WARNING"]
+    # what every start says is told once, with its first time
+    first: dict[str, str] = {}
     for line in sorted(past + told, key=lambda line: line.time):
-        yield f"{line.time}: {line.text}"
+        first.setdefault(line.text, line.time)
+    for text, time in first.items():
+        yield f"{time}: {text}"
     yield from _of_information(run)
     if run.results is not None:
         yield from _of_results(run.results)

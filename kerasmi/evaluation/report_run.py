@@ -16,7 +16,7 @@ from kerasmi.evaluation import (
 from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
-from kerasmi.evaluation.report_findings import Finding, findings
+from kerasmi.evaluation.report_findings import Finding, findings, stops
 from kerasmi.evaluation.report_folder import RunFolder
 
 CURVE = (4.6, 3.4)  # inches: letters stay readable on a phone
@@ -90,7 +90,29 @@ def summary(run: RunFolder) -> html.Section | None:
     ]
     frame = pd.DataFrame(stages, columns=["stage", "finished"])
     return html.section(
-        "Summary", _means(run), html.table(frame, "The stages of the run.")
+        "Summary",
+        _means(run),
+        html.table(frame, "The stages of the run."),
+        _history(run),
+    )
+
+
+def _history(run: RunFolder) -> str:
+    """When the run was stopped and resumed, if it was."""
+    rows = [
+        {
+            "stopped": time(stop.stopped),
+            "stage": stop.stage or "-",
+            "saved": stop.saved or "-",
+            "resumed": time(stop.resumed),
+        }
+        for stop in stops(run)
+    ]
+    if not rows:
+        return ""
+    return html.table(
+        pd.DataFrame(rows),
+        "Stopped by Ctrl-C or SIGTERM, and resumed: history, no error.",
     )
 
 

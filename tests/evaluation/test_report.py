@@ -344,6 +344,75 @@ def test_warnings_of_the_log_are_told_and_its_last_error_is_a_failure(run):
     assert len(findings(run)) == 2
 
 
+STOPS = (
+    "2026-01-02T03:05:00+00:00 ERROR pretrain: Interrupted: saved in"
+    " /r/ran at/pretrain at epoch 6, step 5 of 6\n",
+    "2026-01-02T03:06:00+00:00 INFO pretrain: goes on at epoch 6, step 6\n",
+    "2026-01-02T03:07:00+00:00 ERROR retrain/a/tuned/x%3Ay: Interrupted:\n",
+    "2026-01-02T03:08:00+00:00 INFO pretrain: done before, kept\n",
+    "2026-01-02T03:09:00+00:00 ERROR KeyboardInterrupt:\n",
+    "2026-01-02T03:10:00+00:00 INFO pretrain: done before, kept\n",
+)
+
+
+def test_an_interruption_that_was_gone_on_from_is_history(run):
+    with open(run / "log.txt", "a") as file:
+        file.writelines(STOPS)
+    assert findings(run) == []
+    assert [
+        (stop.stopped[14:16], stop.stage, stop.saved, stop.resumed[14:16])
+        for stop in report_findings.stops(RunFolder(run))
+    ] == [
+        ("05", "pretrain", "epoch 6, step 5 of 6", "06"),
+        ("07", "retrain/a/tuned/x%3Ay", "", "08"),
+        ("09", "", "", "10"),
+    ]
+    text = Page(report.page(run)).text
+    assert "and resumed: history, no error." in text
+    assert (
+        "2026-01-02 03:05:00 pretrain epoch 6, step 5 of 6 2026-01-02 03:06:00"
+        in text
+    )
+    assert "Interrupted" not in text
+
+
+def test_an_interruption_at_the_end_is_a_failure(run):
+    with open(run / "log.txt", "a") as file:
+        file.writelines(STOPS[:1])
+    (failure,) = findings(run)
+    assert failure.startswith("failure: 2026-01-02T03:05:00+00:00: pretrain: ")
+    assert report_findings.stops(RunFolder(run)) == []
+    assert "resumed" not in Page(report.page(run)).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pretrain: OSError: Interrupted: no signal",
+        "pretrain: OSError: [Errno 4] Interrupted system call",
+        "pretrain: TrainingError: Interrupted",
+    ],
+)
+def test_an_error_that_speaks_of_interruption_stays_one(run, text):
+    with open(run / "log.txt", "a") as file:
+        file.write(f"2026-01-02T03:05:00+00:00 ERROR {text}\n")
+        file.writelines(STOPS[1:2])
+    (warning,) = findings(run)
+    assert text in warning
+    assert report_findings.stops(RunFolder(run)) == []
+
+
+def test_a_warning_of_every_start_is_told_once(run):
+    with open(run / "log.txt", "a") as file:
+        file.write("2026-01-02T03:05:00+00:00 WARNING small images\n")
+        file.write("2026-01-02T03:06:00+00:00 WARNING small images\n")
+        file.write("2026-01-02T03:06:00+00:00 WARNING casing\n")
+    assert findings(run) == [
+        "warning: 2026-01-02T03:05:00+00:00: small images",
+        "warning: 2026-01-02T03:06:00+00:00: casing",
+    ]
+
+
 def test_an_auc_that_is_not_defined_is_told(run):
     results = pd.read_csv(run / "results.csv")
     results["note"] = results["note"].astype(object)

@@ -3,8 +3,13 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from kerasmi.evaluation import drawing
+
+_ROW = 0.27  # inches
+_LINE = 0.63  # of a row, for each further line of its name
+_LETTERS = 32  # of a line
 
 
 def figure(rows: pd.DataFrame, axis: str) -> Figure:
@@ -18,11 +23,13 @@ def figure(rows: pd.DataFrame, axis: str) -> Figure:
     Returns:
         A figure.
     """
+    names = [drawing.wrap(name, _LETTERS) for name in rows["name"]]
+    heights = np.array([1 + _LINE * name.count("\n") for name in names])
     figure = Figure(
-        (7.6, 1.0 + 0.27 * len(rows)), dpi=drawing.DPI, layout="constrained"
+        (7.6, 1.0 + _ROW * heights.sum()), dpi=drawing.DPI, layout="constrained"
     )
     axes = figure.subplots()
-    at = np.arange(len(rows))
+    at = np.cumsum(heights) - (heights + 1) / 2
     axes.hlines(at, rows["low"], rows["high"], color=drawing.BLUE, lw=1.6)
     axes.plot(
         *(rows["value"], at, "o"),
@@ -53,7 +60,9 @@ def figure(rows: pd.DataFrame, axis: str) -> Figure:
     axes.grid(axis="x", color="0.92")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_yticks(at, [drawing.wrap(name, 44) for name in rows["name"]])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(at, names)
+    axes.set_ylim(heights.sum() - 0.4, -0.6)
+    # long names leave little room, and small values have long numbers
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     axes.set_xlabel(axis)
     return figure

@@ -36,8 +36,8 @@ def kinds(table: pd.DataFrame) -> Figure:
             "high": table["nats"] + 1.96 * table["standard_error"],
             "chance": np.nan,
             "note": [
-                f"{row.n_sentences} sentences, {row.carried:+.3f} of"
-                f" {table['nats'].iloc[0]:.3f}"
+                f"{row.n_sentences} sentence{'s' * (row.n_sentences != 1)},"
+                f" {row.carried:+z.3f} of {table['nats'].iloc[0]:z.3f}"
                 for row in table.itertuples()
             ],
         }

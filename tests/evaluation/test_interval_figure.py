@@ -1,10 +1,12 @@
 """What the figure of intervals draws is what the table says."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from kerasmi.evaluation import drawing, interval_figure
+from kerasmi.evaluation import drawing, interval_figure, representation_figures
 
 
 def rows(**changed):
@@ -47,3 +49,51 @@ def test_any_name_of_a_user_can_be_drawn(name):
     frame = rows(name=[name, "plain"], low=[np.nan, 0.4], high=[np.nan, 0.7])
     picture = drawing.to_array(interval_figure.figure(frame, "share"))
     assert picture.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 0.2), (-0.0002, 0.0004), (-1, 2), (-120, 300)]
+)
+def test_names_and_numbers_do_not_touch(low, high):
+    word = "no A user's own name of a finding that is long"
+    ends = np.array([low, high, low, high])
+    table = pd.DataFrame(
+        {
+            "kind": ["all", *[f"{word} {k}" for k in range(3)]],
+            "nats": ends,
+            "standard_error": (high - low) / 10,
+            "carried": ends / 10,
+            "n_sentences": 9999,
+        }
+    )
+    drawn = representation_figures.kinds(table)
+    drawing.to_array(drawn)
+    (axes,) = drawn.axes
+    for axis, side in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        first, last = axis.get_view_interval()
+        boxes = [
+            getattr(tick.label1.get_window_extent(), f"interval{side}")
+            for tick in axis.get_major_ticks()
+            if min(first, last) <= tick.get_loc() <= max(first, last)
+        ]
+        assert len(boxes) >= 2
+        boxes.sort(key=lambda box: box[0])
+        gaps = [after[0] - box[1] for box, after in itertools.pairwise(boxes)]
+        assert min(gaps) > (8 if side == "x" else 0), gaps
+
+
+def test_kinds_have_no_negative_zero_and_count_one_sentence():
+    table = pd.DataFrame(
+        {
+            "kind": ["all", "Edema"],
+            "nats": [-1e-4, 0.2],
+            "standard_error": 0.1,
+            "carried": [-1e-4, -0.02],
+            "n_sentences": [2, 1],
+        }
+    )
+    (axes,) = representation_figures.kinds(table).axes
+    assert [text.get_text() for text in axes.texts] == [
+        "2 sentences, +0.000 of 0.000",
+        "1 sentence, -0.020 of 0.000",
+    ]

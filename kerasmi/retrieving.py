@@ -18,7 +18,7 @@ from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
 from kerasmi.reporter import Reporter
 from kerasmi.runs import Run
-from kerasmi.sheet import found
+from kerasmi.sheet import found, names
 
 # Sentences of the split that an image's scores are compared with, for CPC.
 COMPARED = 256
@@ -57,6 +57,7 @@ class Retrieved:
             ],
             sentences=[r.sentences if shown else () for r in self.records],
             regions=[_regions(record) for record in self.records],
+            names=names(self.records),
         )
         note = (
             f"best {len(self.records)} of {self.candidates} {self.split}"

@@ -27,7 +27,17 @@ def sheet(records: Sequence[Record]) -> Figure:
         titles=[f"{r.image_id} {r.view}".rstrip() for r in records],
         sentences=[record.sentences for record in records],
         regions=[_regions(record) for record in records],
+        names=names(records),
     )
+
+
+def names(records: Sequence[Record]) -> list[str]:
+    """The findings of the records' data set that `found` names, in its order.
+
+    Without degrees of severity, which have no colour of their own.
+    """
+    labels = dict.fromkeys(n for record in records for n in record.labels)
+    return [n for n in labels if n not in (EDEMA_SEVERITY, NO_FINDING)]
 
 
 def found(record: Record) -> list[str]:

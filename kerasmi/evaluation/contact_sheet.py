@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 Array = np.ndarray
@@ -22,7 +23,8 @@ COLOURS = (
     "#A6761D",
     "#999999",
 )
-_PLAIN = "#333333"  # of a finding without outline beside outlined ones
+_PLAIN = "#333333"  # of what has no colour of its own
+_DARKER = 0.55  # of a colour that is given a second time
 _WIDTH = 2.6  # inches of one image
 _LINE = 0.155  # inches of one line of text
 _TITLE = 0.22  # inches above an image
@@ -36,6 +38,7 @@ def contact_sheet(
     titles: Sequence[str] | None = None,
     sentences: Sequence[Sequence[str]] | None = None,
     regions: Sequence[Mapping[str, Array]] | None = None,
+    names: Sequence[str] | None = None,
     columns: int = 4,
 ) -> Figure:
     """Draws a page of images, their findings named below them.
@@ -50,6 +53,9 @@ def contact_sheet(
         sentences: For each image the sentences written below it.
         regions: For each image finding to a grid of cells, (4, 4) or flat,
             outlined in the finding's colour where it is not 0.
+        names: Every finding of the data set, in its order, so that each has
+            the same colour on every page; others are dark gray. None: the
+            findings of this page.
         columns: Images in a row.
 
     Returns:
@@ -60,7 +66,9 @@ def contact_sheet(
     """
     images = [np.asarray(image) for image in images]
     _check(images, findings, titles, sentences, regions, columns)
-    colours = _colours(findings, regions or ())
+    if names is None:
+        names = _of_page(findings, regions or ())
+    colours = palette(names)
     texts = [_wrap(s) for s in sentences or [()] * len(images)]
     lines = [
         max(1, len(found or ())) + len(text)
@@ -81,15 +89,24 @@ def contact_sheet(
     return figure
 
 
-def _colours(
+def palette(names: Sequence[str]) -> dict[str, str]:
+    """Gives each finding its colour by its place: nine, then darker ones."""
+    shades = [*COLOURS, *map(_darker, COLOURS)]
+    return {n: shades[i % len(shades)] for i, n in enumerate(names)}
+
+
+def _darker(colour: str) -> str:
+    return to_hex([_DARKER * part for part in to_rgb(colour)])
+
+
+def _of_page(
     findings: Sequence[Sequence[str] | None],
     regions: Sequence[Mapping[str, Array]],
-) -> dict[str, str]:
-    """Gives each finding a colour; where some are outlined, only these."""
+) -> list[str]:
+    """The findings of a page; where some are outlined, only these."""
     names = list(dict.fromkeys(n for found in findings for n in found or ()))
     outlined = {name for shown in regions for name in shown}
-    names = [name for name in names if name in outlined] or names
-    return {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
+    return [name for name in names if name in outlined] or names
 
 
 def _check(
@@ -218,7 +235,7 @@ def _outlines(
             axis.add_collection(
                 LineCollection(
                     list(edges * scale - 0.5),
-                    colors=colours[name],
+                    colors=colours.get(name, _PLAIN),
                     linewidths=1.6,
                 )
             )

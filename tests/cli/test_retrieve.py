@@ -1,5 +1,7 @@
 """`kerasmi retrieve`: the best images for a sentence, and their scores."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from trained_runs import (
 
 from kerasmi import retrieving
 from kerasmi.data.dataset import Dataset
+from kerasmi.evaluation.contact_sheet import palette
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
 from kerasmi.runs import Run
@@ -146,6 +149,19 @@ def _words(figure):
     return " ".join(
         text.get_text() for axes in figure.axes for text in axes.texts
     )
+
+
+def test_findings_have_the_colours_of_their_data_set(runs):
+    found = retrieving.retrieve(Run.open(runs / "local"), SENTENCE, count=4)
+    colours = palette(list(found.records[0].labels))
+    seen = {}
+    for axes in found.draw().axes:
+        for mark, name in itertools.pairwise(axes.texts):
+            if mark.get_text() == "■":
+                seen[name.get_text().strip()] = mark.get_color()
+    named = {name: colours[name] for name in seen if name in colours}
+    assert len(named) > 1
+    assert {name: seen[name] for name in named} == named
 
 
 @pytest.mark.parametrize("count", [1, 2])

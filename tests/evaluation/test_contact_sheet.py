@@ -1,10 +1,17 @@
 """The contact sheet: what stands on it, and what it refuses."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
+from kerasmi.data.sources import phantom
 from kerasmi.evaluation.contact_sheet import COLOURS, contact_sheet, outline
+from kerasmi.sheet import sheet
+
+FEW = phantom.Phantom(train=12, validation=0, test=0)
 
 
 def words(figure):
@@ -96,6 +103,46 @@ def test_a_finding_without_an_outline_takes_no_colour_of_one_that_has():
     ]
     assert squares[0][1:] == squares[1] == list(COLOURS)
     assert squares[0][0] not in COLOURS
+
+
+def squares(figure):
+    """Finding to the colours of its squares, of a page of such names."""
+    found = {}
+    for axis in figure.axes:
+        texts = axis.texts
+        for mark, name in itertools.pairwise(texts):
+            if mark.get_text() == "■":
+                colours = found.setdefault(name.get_text().strip(), set())
+                colours.add(mark.get_color())
+    return found
+
+
+def test_a_finding_has_one_colour_on_every_page_of_a_data_set():
+    names = [f"finding {i}" for i in range(14)]
+    pages = [names[::-1], names[5:7], names[6:], ["Severity 2", *names[:3]]]
+    found = [
+        squares(contact_sheet(np.zeros((1, 8, 8)), [page], names=names))
+        for page in pages
+    ]
+    whole = found[0]
+    assert len(set().union(*whole.values())) == 14
+    for page in found[1:]:
+        severity = page.pop("Severity 2", None)
+        assert severity is None or not severity & set().union(*whole.values())
+        assert page == {name: whole[name] for name in page}
+
+
+@pytest.mark.parametrize("regions", [True, False])
+def test_records_of_one_source_share_their_colours(regions):
+    drawn = list(phantom.generate(FEW))
+    if not regions:
+        drawn = [dataclasses.replace(one, regions=None) for one in drawn]
+    whole = squares(sheet(drawn))
+    assert all(len(colours) == 1 for colours in whole.values())
+    assert len(whole) > 9
+    for one in drawn:
+        page = squares(sheet([one]))
+        assert page == {name: whole[name] for name in page}
 
 
 def test_an_outline_goes_round_touching_cells_as_one():

@@ -161,7 +161,7 @@ def _read(
     file: Path, columns: Columns, optional: Columns, what: str
 ) -> pd.DataFrame:
     """A CSV as text without outer blanks; no cell of `columns` is empty."""
-    frame = csv_files.read(file, columns, optional)
+    frame = csv_files.read(file, columns, optional, csv_files.OWN)
     if frame.empty:
         raise DataError(f"{file}: has no row; give {what}.")
     for name in (*columns, *optional):

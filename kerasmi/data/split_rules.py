@@ -19,6 +19,7 @@ SHARES = MappingProxyType({"train": 0.8, "validation": 0.1, "test": 0.1})
 PLAIN, HASHED = "subject_id", "subject_sha256"
 _SALT = "kerasmi subject:"
 _COLUMNS: Columns = {"subject": (PLAIN, HASHED), "split": ("split",)}
+_REMEDY = "Give a file that `kerasmi data splits` has written, or its columns."
 
 
 class SplitRule(Protocol):
@@ -81,7 +82,7 @@ class SplitFile:
             DataError: Names the row that is wrong.
         """
         self._file = Path(file)
-        rows = csv_files.read(self._file, _COLUMNS)
+        rows = csv_files.read(self._file, _COLUMNS, remedy=_REMEDY)
         hashed = HASHED in csv_files.header(self._file)
         self._key = HASHED if hashed else PLAIN
         self._sha256 = hashlib.sha256(self._file.read_bytes()).hexdigest()

@@ -16,6 +16,10 @@ from kerasmi.errors import DataError
 LONGEST_LINE = 1 << 20  # characters; the longest report has some 10,000
 ROW = "row"
 
+# What to do where a column lacks: of a release, and of a user's own file.
+PUBLISHED = "Give the file as published."
+OWN = "Add that column, or rename the one that holds it."
+
 # Our name to the names accepted.
 Columns = dict[str, tuple[str, ...]]
 
@@ -30,13 +34,16 @@ def header(file: Path) -> list[str]:
         return next(_rows(file))[1]
 
 
-def match(file: Path, columns: Columns, optional: Columns) -> dict[str, str]:
+def match(
+    file: Path, columns: Columns, optional: Columns, remedy: str = PUBLISHED
+) -> dict[str, str]:
     """Finds columns by name, in whatever order they stand.
 
     Args:
         file: A CSV.
         columns: Our name to the names accepted, one of which must be there.
         optional: Likewise, but may be absent.
+        remedy: What to do where a column lacks.
 
     Returns:
         The file's name to ours.
@@ -58,13 +65,16 @@ def match(file: Path, columns: Columns, optional: Columns) -> dict[str, str]:
         elif ours in columns:
             raise DataError(
                 f"{file} has no column {' or '.join(map(repr, theirs))}; it "
-                f"has {', '.join(there)}. Give the file as published."
+                f"has {', '.join(there)}. {remedy}"
             )
     return found
 
 
 def read(
-    file: Path, columns: Columns, optional: Columns | None = None
+    file: Path,
+    columns: Columns,
+    optional: Columns | None = None,
+    remedy: str = PUBLISHED,
 ) -> pd.DataFrame:
     """Reads columns of a CSV, all as text, empty where nothing stands.
 
@@ -72,6 +82,7 @@ def read(
         file: A CSV, gzipped where its name ends in `.gz`.
         columns: See `match`.
         optional: See `match`; absent ones are empty.
+        remedy: See `match`.
 
     Returns:
         The columns under our names, and `ROW`, counted with the header as 1.
@@ -79,7 +90,7 @@ def read(
     Raises:
         DataError: Names the file and what is wrong with it.
     """
-    parts = list(chunks(file, columns, optional))
+    parts = list(chunks(file, columns, optional, remedy=remedy))
     if not parts:
         names = [*columns, *(optional or ()), ROW]
         return pd.DataFrame({name: [] for name in names}, dtype=str)
@@ -91,6 +102,7 @@ def chunks(
     columns: Columns,
     optional: Columns | None = None,
     size: int = 20_000,
+    remedy: str = PUBLISHED,
 ) -> Iterator[pd.DataFrame]:
     """Reads a CSV as `read` does, some rows at a time.
 
@@ -99,9 +111,10 @@ def chunks(
         columns: See `read`.
         optional: See `read`.
         size: Rows at a time.
+        remedy: See `match`.
     """
     optional = optional or {}
-    names = match(file, columns, optional)
+    names = match(file, columns, optional, remedy)
     with _reading(file):
         rows = _rows(file)
         _, there = next(rows)

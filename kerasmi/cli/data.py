@@ -149,6 +149,12 @@ def _records(
         found = list(records.read(opened, split, chosen))
     if show_text or opened.source == PHANTOM:
         return found
+    if any(record.sentences for record in found):
+        click.echo(
+            f"{folder}: the text of its reports is left out; --show-text"
+            " shows it",
+            err=True,
+        )
     return [
         dataclasses.replace(record, sentences=(), sentence_regions=())
         for record in found

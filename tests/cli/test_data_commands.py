@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -54,15 +55,15 @@ def test_a_picture_is_overwritten_only_when_told(kerasmi, tmp_path):
 # A folder of records
 
 
-def _write(folder, **images):
+def _write(folder, source="phantom", change=lambda record: record, **images):
     from kerasmi.data import records
     from kerasmi.data.sources import phantom
 
     records.write(
-        phantom.generate(phantom.Phantom(**images)),
+        map(change, phantom.generate(phantom.Phantom(**images))),
         folder,
         name="set",
-        source="phantom",
+        source=source,
         label_names=(*CHEXPERT14, EDEMA_SEVERITY),
         made_by={},
         image_size=64,
@@ -97,6 +98,29 @@ def test_records_are_drawn_on_one_sheet(kerasmi, copy, tmp_path):
     result = kerasmi(*command)
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "x.png").is_file()
+
+
+def test_text_that_is_left_out_is_told_where_there_is_any(kerasmi, tmp_path):
+    def textless(record):
+        nothing = dict.fromkeys(("sentences", "sentence_regions"), ())
+        return dataclasses.replace(record, **nothing, sentence_findings=())
+
+    of_people = {"source": "table", "train": 3, "validation": 0, "test": 0}
+    _write(tmp_path / "own", **of_people)
+    _write(tmp_path / "textless", change=textless, **of_people)
+    _write(tmp_path / "drawn", **of_people | {"source": "phantom"})
+    told = {
+        "own": "own: the text of its reports is left out; --show-text shows"
+        " it\n",
+        "own --show-text": "",
+        "textless": "",
+        "drawn": "",
+    }
+    for given, said in told.items():
+        command = ("data", "preview", *given.split(), "--output", "x.png")
+        result = kerasmi(*command, "--force")
+        assert (result.exit_code, result.stderr) == (0, said), given
+        assert result.stdout == "x.png\n"
 
 
 def test_without_training_images_the_first_split_is_drawn_and_told(

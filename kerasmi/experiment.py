@@ -21,6 +21,7 @@ from kerasmi import (
     pretrain,
     resuming,
     retrain,
+    retrainings,
     stages,
     written_tables,
 )
@@ -32,7 +33,6 @@ from kerasmi.errors import RecipeError, RunError, TrainingError
 from kerasmi.evaluation import auc, figures, report, tables
 from kerasmi.folder import is_full
 from kerasmi.forgetting import forget as forget
-from kerasmi.held_out_images import HeldOutImages
 from kerasmi.models import loading
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.recipe import Recipe
@@ -125,14 +125,9 @@ def _work(
         if pretrained is not None:
             _adopt(run, pretrained, dataset, reporter, devices)
         encoder = _pretrained(recipe, run, dataset, reporter, strategy)
-        held_out = HeldOutImages(recipe, dataset)
-        for task in stages.tasks(recipe):
-            for mode in recipe.retrain.encoders:
-                if encoders is None or mode in encoders:
-                    where = (reporter, strategy, held_out)
-                    _retrained(
-                        recipe, run, dataset, task, mode, encoder, *where
-                    )
+        retrainings.run(
+            recipe, run, dataset, encoder, reporter, strategy, encoders
+        )
     except tf.errors.OpError as error:
         if distribute.NO_NEGATIVES in str(error):
             raise TrainingError(
@@ -272,46 +267,6 @@ def _adopt(
     whence = os.path.relpath(donor.path, run.path)
     run.record_environment(pretrain_from=whence)
     reporter.message(f"pretrain: taken over from {donor.path}")
-
-
-def _retrained(
-    recipe: Recipe,
-    run: Run,
-    dataset: Dataset,
-    task: stages.Task,
-    mode: str,
-    encoder: ImageEncoder | None,
-    reporter: Reporter,
-    strategy: tf.distribute.Strategy,
-    held_out: HeldOutImages,
-) -> None:
-    stage = task.stage(mode)
-    folder = run.stage(stage)
-    if run.is_done(stage):
-        resuming.forget(folder)
-        reporter.message(f"{stage}: done before, kept ({folder})")
-        return
-    if not resuming.has_checkpoint(folder):
-        run.clear(stage)
-    begun = time.monotonic()
-    predictions = retrain.run(
-        recipe,
-        dataset,
-        task,
-        mode,
-        encoder,
-        folder,
-        reporter,
-        strategy,
-        held_out,
-    )
-    run.write_csv(f"{stage}/predictions.csv", predictions)
-    run.mark_done(
-        stage,
-        seconds=round(time.monotonic() - begun, 3),
-        labelled_images=len(labelled.drawn_images(recipe, dataset, task)),
-    )
-    resuming.forget(folder)
 
 
 def _evaluated(

@@ -65,6 +65,10 @@ class GridProgress(Reporter):
     def table(self, title: str, frame: "pd.DataFrame") -> None:
         """Left out: it stands in the run's folder."""
 
+    def beside(self) -> "GridProgress":
+        """Under the same name, for a stage that is done while others are."""
+        return GridProgress(self._inner.beside(), self._name)
+
 
 def steps(recipe: Recipe, encoders: Iterable[str]) -> dict[str, int]:
     """Training steps of each stage, as near as can be said before it runs.

@@ -1,5 +1,6 @@
 """Validation and test images of a run, decoded once, and frozen features."""
 
+import threading
 from collections.abc import Iterable, Iterator
 
 import keras
@@ -19,7 +20,8 @@ class HeldOutImages:
 
     They are never augmented, so what a frozen network makes of them does not
     change either: both are worked out once and kept, where they fit in
-    `kept.KEPT_BYTES`, for all tasks and epochs of a run.
+    `kept.KEPT_BYTES`, for all tasks and epochs of a run. Threads may share
+    one: what the first of them asks for, the others wait for.
 
     Args:
         recipe: says how large images are.
@@ -32,15 +34,17 @@ class HeldOutImages:
         self._images: dict[str, list[Tensor]] = {}
         self._features: dict[str, list[Tensor]] = {}
         self._encoder: ImageEncoder | None = None
+        self._lock = threading.RLock()
 
     def images(self, split: str) -> Iterable[Tensor]:
         """Blocks `(b, H, W, 1)` of a split, in the order of the data set."""
-        if split not in self._images:
-            size = self.recipe.data.image_size
-            if not _fits(self.dataset, split, size**2):
-                return self._read(split)
-            self._images[split] = list(self._read(split))
-        return self._images[split]
+        with self._lock:
+            if split not in self._images:
+                size = self.recipe.data.image_size
+                if not _fits(self.dataset, split, size**2):
+                    return self._read(split)
+                self._images[split] = list(self._read(split))
+            return self._images[split]
 
     def features(self, split: str, encoder: ImageEncoder) -> Iterable[Tensor]:
         """Blocks `(b, h, w, D_local)` of a split, by `encoder.lower`.
@@ -50,15 +54,16 @@ class HeldOutImages:
             encoder: its weights must not change while features of it are
                 asked for.
         """
-        if self._encoder is not encoder:
-            self._encoder, self._features = encoder, {}
-        if split not in self._features:
-            blocks = local_maps(encoder, self.images(split))
-            height, width, dim = encoder.lower.output_shape[1:]
-            if not _fits(self.dataset, split, height * width * dim):
-                return blocks
-            self._features[split] = list(blocks)
-        return self._features[split]
+        with self._lock:
+            if self._encoder is not encoder:
+                self._encoder, self._features = encoder, {}
+            if split not in self._features:
+                blocks = local_maps(encoder, self.images(split))
+                height, width, dim = encoder.lower.output_shape[1:]
+                if not _fits(self.dataset, split, height * width * dim):
+                    return blocks
+                self._features[split] = list(blocks)
+            return self._features[split]
 
     def _read(self, split: str) -> Iterator[Tensor]:
         batches, _ = pipeline.images(

@@ -30,6 +30,9 @@ def handled() -> Iterator[None]:
 def deferred(tell: Callable[[str], None]) -> Iterator[None]:
     """Notes the first signal instead of raising it; the second raises.
 
+    Blocks may lie in one another, and in other threads than the main one: a
+    signal is noted until all of them are left.
+
     Args:
         tell: called with a line when a signal is noted.
 
@@ -42,8 +45,9 @@ def deferred(tell: Callable[[str], None]) -> Iterator[None]:
         if _noted:
             raise Interrupted
     finally:
-        _waiting.pop()
-        _noted.clear()
+        _waiting.remove(tell)
+        if not _waiting:
+            _noted.clear()
 
 
 def requested() -> bool:
@@ -56,6 +60,6 @@ def _handle(number: int, _: FrameType | None) -> None:
         raise Interrupted
     name = signal.Signals(number).name
     _noted.append(name)
-    _waiting[-1](
+    _waiting[0](
         f"{name}: stops when this step is saved; once more stops at once"
     )

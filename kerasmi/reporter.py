@@ -42,6 +42,13 @@ class Reporter:
     def table(self, title: str, frame: "pd.DataFrame") -> None:
         """Results."""
 
+    def beside(self) -> "Reporter":
+        """Gives a reporter for a stage that is done while others are.
+
+        Each is called from a thread of its own.
+        """
+        return self
+
 
 def clock(seconds: float) -> str:
     """Seconds as 1:12 or 2:03:04."""

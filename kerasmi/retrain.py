@@ -5,6 +5,7 @@ worked out once (`HeldOutImages`), and so does its training where images are
 not augmented: exactly the same function, without the frozen network in it.
 """
 
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,9 @@ from kerasmi.types import Tensor
 
 SHOWN = {"loss": "loss", "val_auc": "validation AUC"}
 
+# the seed is of the process: stages beside each other draw weights in turn
+_BUILDING = threading.Lock()
+
 
 def run(
     recipe: Recipe,
@@ -77,7 +81,6 @@ def run(
         The predictions of validation and test, as in `predictions.csv`.
     """
     settings = recipe.retrain
-    keras.utils.set_random_seed(recipe.seed)
     held_out = held_out or HeldOutImages(recipe, dataset)
     chosen = labelled.images(recipe, dataset, this)
     features = None
@@ -116,7 +119,8 @@ def run(
         )
         return made
 
-    with strategy.scope(), build.precision(recipe):
+    with _BUILDING, strategy.scope(), build.precision(recipe):
+        keras.utils.set_random_seed(recipe.seed)
         model = _classifier(recipe, this, encoder_mode, encoder, steps)
         trained = model if features is None else model.on_features()
     reporter.start(

@@ -33,6 +33,7 @@ class RunLog(Reporter):
         self._path = Path(path)
         self._reporter = reporter
         self._stage = ""
+        self._at_work: list[str] = []  # stages, shared with those beside
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +45,7 @@ class RunLog(Reporter):
         trace: TracebackType | None,
     ) -> None:
         if kind is not None:
-            where = f"{self._stage}: " if self._stage else ""
+            where = ", ".join(self._at_work) + ": " if self._at_work else ""
             # on a full disk the error itself is what counts
             with contextlib.suppress(OSError):
                 self._write("ERROR", f"{where}{kind.__name__}: {error}")
@@ -68,7 +69,9 @@ class RunLog(Reporter):
         epochs: int | None = None,
     ) -> None:
         """A line."""
+        self._leave()
         self._stage = stage
+        self._at_work.append(stage)
         self._write("INFO", f"{stage}: starts: {detail or f'{total} {unit}s'}")
         self._reporter.start(stage, total, unit, detail, epochs)
 
@@ -86,12 +89,23 @@ class RunLog(Reporter):
             f", {name} {value:.6g}" for name, value in values.items()
         )
         self._write("INFO", f"{self._stage}: done{told}")
-        self._stage = ""
+        self._leave()
         self._reporter.finish(**values)
 
     def table(self, title: str, frame: "pd.DataFrame") -> None:
         """Passed on only: the run folder has the tables."""
         self._reporter.table(title, frame)
+
+    def beside(self) -> "RunLog":
+        """Of the same file, for a stage that is done while others are."""
+        log = RunLog(self._path, self._reporter.beside())
+        log._at_work = self._at_work
+        return log
+
+    def _leave(self) -> None:
+        if self._stage:
+            self._at_work.remove(self._stage)
+        self._stage = ""
 
     def _write(self, level: str, text: str) -> None:
         line = f"{environment.now()} {level} {' '.join(text.split())}\n"

@@ -101,6 +101,7 @@ GROUPS = {
             "drawing_phantom",
             "pretrain",
             "retrain",
+            "retrainings",
             "labelled",
             "held_out_images",
             "side_by_side",

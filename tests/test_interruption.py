@@ -48,6 +48,19 @@ def test_a_signal_that_nobody_acted_on_stops_at_the_end():
     assert not interruption.requested()
 
 
+def test_a_signal_is_noted_until_the_outer_block_is_left():
+    def work():
+        with interruption.deferred(ignore):
+            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(Interrupted), interruption.deferred(ignore):
+                pass
+            assert interruption.requested()
+
+    with interruption.handled(), pytest.raises(Interrupted):
+        work()
+    assert not interruption.requested()
+
+
 def test_the_handlers_of_before_come_back():
     before = [signal.getsignal(number) for number in interruption.SIGNALS]
     with interruption.handled():

@@ -58,6 +58,7 @@ def test_everything_is_passed_on(path):
     log.epoch(1, 3, bound=0.5)
     log.finish(bound=0.5)
     log.table("e", frame)
+    log.beside()
     assert heard.calls == [
         ("message", ("a",), {}),
         ("warning", ("b",), {}),
@@ -66,6 +67,7 @@ def test_everything_is_passed_on(path):
         ("epoch", (1, 3), {"bound": 0.5}),
         ("finish", (), {"bound": 0.5}),
         ("table", ("e", frame), {}),
+        ("beside", (), {}),
     ]
     public = {name for name in vars(Reporter) if not name.startswith("_")}
     assert {name for name, _, _ in heard.calls} == public
@@ -89,3 +91,22 @@ def test_a_later_start_goes_on_in_the_same_file(path):
         with RunLog(path, Reporter()) as log:
             log.message(text)
     assert [line.split()[-1] for line in lines(path)] == ["first", "second"]
+
+
+def test_stages_beside_each_other_share_the_file(path):
+    def fail():
+        with RunLog(path, Reporter()) as log:
+            one, other = log.beside(), log.beside()
+            one.start("frozen", 1)
+            other.start("tuned", 1)
+            one.finish()
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert [line.split(" ", 1)[1] for line in lines(path)] == [
+        "INFO frozen: starts: 1 steps",
+        "INFO tuned: starts: 1 steps",
+        "INFO frozen: done",
+        "ERROR tuned: OSError: disk full",
+    ]

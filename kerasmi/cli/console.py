@@ -1,6 +1,8 @@
 """Progress in the terminal: a live line there, plain lines elsewhere."""
 
+import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -25,14 +27,15 @@ class ConsoleReporter(Reporter):
     """Tells of a run on stderr; tables go to stdout.
 
     On a terminal the last line is live: stage, epoch, values, throughput and
-    time left. Epochs leave lines behind, on a terminal or not.
+    time left; stages that are done beside each other have a line each. Epochs
+    leave lines behind, on a terminal or not.
     """
 
     def __init__(self, console: rich.console.Console | None = None) -> None:
-        self._console = console or rich.console.Console(
-            stderr=True, highlight=False, markup=False
+        self._screen = _Screen(
+            console
+            or rich.console.Console(stderr=True, highlight=False, markup=False)
         )
-        self._live: rich.live.Live | None = None
         self._stage = ""
         self._total = self._done = 0
         self._epoch = ""
@@ -48,7 +51,7 @@ class ConsoleReporter(Reporter):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        self._screen.clear()
 
     def message(self, text: str) -> None:
         """A line."""
@@ -67,21 +70,14 @@ class ConsoleReporter(Reporter):
         epochs: int | None = None,
     ) -> None:
         """A line, and the live one where there is a terminal."""
-        self._stop()
+        self._screen.hide(self._line)
         self._stage, self._total, self._done = stage, total, 0
         self._epoch = f"epoch 1/{epochs}" if epochs else ""
         self._values = {}
         self._start = time.monotonic()
         size = f"{total} {unit}{'' if total == 1 else 's'}"
         self._print(_joined([stage, detail, size]))
-        if self._console.is_terminal:
-            self._live = rich.live.Live(
-                get_renderable=self._line,
-                console=self._console,
-                refresh_per_second=4,
-                transient=True,
-            )
-            self._live.start()
+        self._screen.show(self._line)
 
     def advance(self, steps: int = 1, **values: float) -> None:
         """Moves the live line."""
@@ -99,7 +95,7 @@ class ConsoleReporter(Reporter):
 
     def finish(self, **values: float) -> None:
         """A line with the time the stage took."""
-        self._stop()
+        self._screen.hide(self._line)
         took = f"done in {clock(time.monotonic() - self._start)}"
         self._print(_joined([self._stage, took, *_words(values)]))
 
@@ -110,13 +106,14 @@ class ConsoleReporter(Reporter):
         )
         click.echo(f"\n{title}\n\n{text}\n")
 
-    def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+    def beside(self) -> "ConsoleReporter":
+        """With a live line of its own, below those that are there."""
+        reporter = ConsoleReporter()
+        reporter._screen = self._screen
+        return reporter
 
-    def _stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _print(self, text: str) -> None:
+        self._screen.print(text)
 
     def _left(self, share: float) -> str:
         if not 0 < share < 1:
@@ -124,13 +121,65 @@ class ConsoleReporter(Reporter):
         elapsed = time.monotonic() - self._start
         return f"{clock(elapsed * (1 - share) / share)} left"
 
-    def _line(self) -> rich.console.RenderableType:
+    def _line(self) -> rich.text.Text:
         share = min(1.0, self._done / self._total) if self._total else 0.0
         filled = round(_BAR * share)
         bar = "=" * filled + "-" * (_BAR - filled)
         words = _words(self._values)
         text = [self._stage, self._epoch, bar, *words, self._left(share)]
         return rich.text.Text(_joined(text), no_wrap=True, overflow="ellipsis")
+
+
+class _Screen:
+    """The terminal: lines, and below them the live ones of stages at work."""
+
+    def __init__(self, console: rich.console.Console) -> None:
+        self._console = console
+        self._live: rich.live.Live | None = None
+        self._lines: list[Callable[[], rich.text.Text]] = []
+        self._lock = threading.Lock()
+
+    def print(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, soft_wrap=True)
+
+    def show(self, line: Callable[[], rich.text.Text]) -> None:
+        """Adds a live line, where there is a terminal."""
+        with self._lock:
+            if not self._console.is_terminal:
+                return
+            self._lines.append(line)
+            if self._live is None:
+                self._live = rich.live.Live(
+                    get_renderable=self._shown,
+                    console=self._console,
+                    refresh_per_second=4,
+                    transient=True,
+                )
+                self._live.start()
+
+    def hide(self, line: Callable[[], rich.text.Text]) -> None:
+        """Takes a live line away, if it is there."""
+        with self._lock:
+            if line in self._lines:
+                self._lines.remove(line)
+            if not self._lines:
+                self._stop()
+
+    def clear(self) -> None:
+        """Takes all live lines away."""
+        with self._lock:
+            self._lines.clear()
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _shown(self) -> rich.console.Group:
+        # asked for by the thread of the live display, which may not wait
+        return rich.console.Group(*[line() for line in tuple(self._lines)])
 
 
 def _joined(parts: list[str]) -> str:

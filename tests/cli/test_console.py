@@ -70,7 +70,7 @@ def test_the_live_line_is_gone_in_the_end():
         reporter.start("data", 5, "image")
         reporter.advance(5)
         reporter.finish(images=5)
-    assert reporter._live is None
+    assert reporter._screen._live is None
     assert (
         written.getvalue()
         .splitlines()[-1]
@@ -82,7 +82,7 @@ def test_an_error_ends_the_live_line():
     reporter, _ = _reporter(terminal=True)
     reporter.start("data", 5, "image")
     reporter.__exit__(RuntimeError, RuntimeError(), None)
-    assert reporter._live is None
+    assert reporter._screen._live is None
 
 
 def test_brackets_in_a_message_are_printed():
@@ -98,3 +98,20 @@ def test_a_table_goes_to_stdout(capsys):
     shown = capsys.readouterr().out
     assert shown.split() == ["AUC", "label", "auc", "Edema", "0.877", "x", "-"]
     assert written.getvalue() == ""
+
+
+def test_stages_beside_each_other_have_a_live_line_each(clock):
+    reporter, written = _reporter(terminal=True)
+    with reporter:
+        one, other = reporter.beside(), reporter.beside()
+        one.start("frozen", 10)
+        other.start("tuned", 20)
+        one.advance(5)
+        lines = [str(line) for line in reporter._screen._shown().renderables]
+        assert [line.split()[0] for line in lines] == ["frozen", "tuned"]
+        assert "============------------" in lines[0]
+        one.finish()
+        assert len(reporter._screen._shown().renderables) == 1
+        other.finish()
+        assert reporter._screen._live is None
+    assert "frozen  done in 0:00" in written.getvalue()

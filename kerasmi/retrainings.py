@@ -1,0 +1,145 @@
+"""All re-trainings of a run, two at once where one leaves cores idle."""
+
+import dataclasses
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import tensorflow as tf
+
+from kerasmi import (
+    interruption,
+    labelled,
+    resuming,
+    retrain,
+    side_by_side,
+    stages,
+)
+from kerasmi.data.dataset import Dataset
+from kerasmi.held_out_images import HeldOutImages
+from kerasmi.interruption import Interrupted
+from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.recipe import Recipe
+from kerasmi.reporter import Reporter
+from kerasmi.runs import Run
+
+AT_ONCE = 2  # each holds a model and its optimizer
+
+
+def run(
+    recipe: Recipe,
+    run: Run,
+    dataset: Dataset,
+    encoder: ImageEncoder | None,
+    reporter: Reporter,
+    strategy: tf.distribute.Strategy,
+    encoders: tuple[str, ...] | None = None,
+) -> None:
+    """Re-trains what is not done yet: each task with each encoder.
+
+    Two stages at once where an operation leaves cores idle
+    (`side_by_side.at_once`): they share nothing but what they read, and come
+    out as one after the other, to the last bit.
+
+    Args:
+        recipe: its `retrain` section is used.
+        run: the run folder.
+        dataset: labelled records.
+        encoder: the pre-trained encoder; None for an image-only recipe.
+        reporter: told of the progress.
+        strategy: devices to train on.
+        encoders: those to re-train, of the recipe's; None: all.
+
+    Raises:
+        TrainingError: of the first stage that failed; what was under way
+            beside it is finished, and nothing is begun after it.
+        Interrupted: a signal asked to stop, and the steps were saved.
+    """
+    held_out = HeldOutImages(recipe, dataset)
+    work = _Retraining(recipe, run, dataset, encoder, strategy, held_out)
+    todo = [
+        (task, mode)
+        for task in stages.tasks(recipe)
+        for mode in recipe.retrain.encoders
+        if encoders is None or mode in encoders
+    ]
+    at_once = min(AT_ONCE, side_by_side.at_once(), len(todo))
+    # the devices of a strategy are busy together
+    if at_once < 2 or strategy.num_replicas_in_sync > 1:
+        for task, mode in todo:
+            work.done(task, mode, reporter)
+        return
+    failed = threading.Event()
+
+    def one(task: stages.Task, mode: str) -> None:
+        if failed.is_set():
+            return
+        try:
+            work.done(task, mode, reporter.beside())
+        except BaseException:
+            failed.set()
+            raise
+
+    pool = ThreadPoolExecutor(at_once)
+    with interruption.deferred(reporter.message), pool:
+        begun = [pool.submit(one, *stage) for stage in todo]
+        try:
+            errors = [future.exception() for future in begun]
+        except BaseException:
+            failed.set()  # Ctrl-C without a handler: none is begun after it
+            raise
+        _raise_first(errors)
+
+
+def _raise_first(errors: list[BaseException | None]) -> None:
+    """Raises the first error; of interruptions alone, one that names all."""
+    found = [error for error in errors if error is not None]
+    for error in found:
+        if not isinstance(error, Interrupted):
+            raise error
+    if found:
+        saved = [str(error) for error in found if str(error)]
+        raise Interrupted("; ".join(saved))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Retraining:
+    """What the stages have in common."""
+
+    recipe: Recipe
+    run: Run
+    dataset: Dataset
+    encoder: ImageEncoder | None
+    strategy: tf.distribute.Strategy
+    held_out: HeldOutImages
+
+    def done(self, task: stages.Task, mode: str, reporter: Reporter) -> None:
+        """Does a stage, if it is not done."""
+        stage = task.stage(mode)
+        folder = self.run.stage(stage)
+        if self.run.is_done(stage):
+            resuming.forget(folder)
+            reporter.message(f"{stage}: done before, kept ({folder})")
+            return
+        if not resuming.has_checkpoint(folder):
+            self.run.clear(stage)
+        begun = time.monotonic()
+        predictions = retrain.run(
+            self.recipe,
+            self.dataset,
+            task,
+            mode,
+            self.encoder,
+            folder,
+            reporter,
+            self.strategy,
+            self.held_out,
+        )
+        self.run.write_csv(f"{stage}/predictions.csv", predictions)
+        drawn = labelled.drawn_images(self.recipe, self.dataset, task)
+        self.run.mark_done(
+            stage,
+            seconds=round(time.monotonic() - begun, 3),
+            labelled_images=len(drawn),
+        )
+        resuming.forget(folder)

@@ -1,0 +1,195 @@
+"""The re-trainings of a run, two at once or one after the other."""
+
+import threading
+
+import pandas as pd
+import pytest
+
+from benchmarks import resume
+from kerasmi import (
+    build,
+    distribute,
+    interruption,
+    retrain,
+    retrainings,
+    side_by_side,
+    stages,
+)
+from kerasmi import recipe as recipes
+from kerasmi.errors import TrainingError
+from kerasmi.interruption import Interrupted
+from kerasmi.reporter import Reporter
+from kerasmi.run_log import RunLog
+from kerasmi.runs import Run
+
+SMALL = (
+    "data.images={train: 96, validation: 48, test: 48}",
+    "retrain.epochs=3",
+    "retrain.labels=40",
+    "retrain.batch_size=16",
+)
+WAIT = 60  # seconds, where nothing waits unless something is wrong
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return recipes.load("local_mine", SMALL)
+
+
+@pytest.fixture(scope="module")
+def dataset(recipe, tmp_path_factory):
+    return build.data(recipe, tmp_path_factory.mktemp("data"), Reporter())
+
+
+@pytest.fixture
+def names(recipe):
+    return list(stages.retraining(recipe, recipe.retrain.encoders))
+
+
+def all_done(run, names):
+    return [name for name in names if run.is_done(name)]
+
+
+def retrained(folder, recipe, dataset, encoder=None, reporter=None):
+    with Run.create(folder, recipe, resume=True) as run:
+        retrainings.run(
+            recipe,
+            run,
+            dataset,
+            encoder,
+            reporter or Reporter(),
+            distribute.strategy(),
+        )
+    return run
+
+
+@pytest.mark.slow
+def test_two_at_once_come_out_as_one_after_the_other(
+    recipe, dataset, names, tmp_path, monkeypatch
+):
+    threads = set()
+    real = retrain.run
+
+    def watched(*arguments):
+        threads.add(threading.get_ident())
+        return real(*arguments)
+
+    monkeypatch.setattr(retrain, "run", watched)
+    encoder = build.image_encoder(recipe)
+    for name, number in (("in_turn", 1), ("beside", 2)):
+        monkeypatch.setattr(side_by_side, "at_once", lambda n=number: n)
+        threads.clear()
+        run = retrained(tmp_path / name, recipe, dataset, encoder)
+        assert len(threads) == number
+        assert all_done(run, names) == names
+        for history in run.path.rglob("history.csv"):
+            # the one column that tells of the clock
+            frame = pd.read_csv(history).drop(columns="images_per_second")
+            frame.to_csv(history, index=False)
+    equal = resume.compare(tmp_path / "in_turn", tmp_path / "beside")
+    assert equal > 100
+
+
+class Played:
+    """Stands for `retrain.run`: two stages meet, then do as they are told."""
+
+    def __init__(self, *acts):
+        self.acts = list(acts)
+        self.begun = []
+        self.meeting = threading.Barrier(2, timeout=WAIT)
+
+    def __call__(self, recipe, dataset, task, mode, encoder, folder, *_):
+        self.begun.append(task.stage(mode))
+        act = self.acts[len(self.begun) - 1]
+        _[0].start(task.stage(mode), 1)
+        self.meeting.wait()
+        act(folder)
+        _[0].finish()
+        return pd.DataFrame({"image_id": ["a"]})
+
+
+def fail(folder):
+    raise TrainingError(f"{folder.name}: the loss became NaN")
+
+
+@pytest.fixture
+def played(monkeypatch):
+    monkeypatch.setattr(side_by_side, "at_once", lambda: 2)
+
+    def play(*acts):
+        made = Played(*acts)
+        monkeypatch.setattr(retrain, "run", made)
+        return made
+
+    return play
+
+
+def test_where_one_fails_the_other_is_finished_and_none_begun(
+    played, recipe, dataset, tmp_path
+):
+    played = played(fail, lambda _: None)
+    log = tmp_path / "log.txt"
+
+    def work():
+        with RunLog(log, Reporter()) as reporter:
+            retrained(tmp_path / "run", recipe, dataset, reporter=reporter)
+
+    with pytest.raises(TrainingError, match="became NaN"):
+        work()
+    failed, finished = played.begun
+    run = Run.open(tmp_path / "run")
+    assert all_done(run, played.begun) == [finished]
+    last = log.read_text().splitlines()[-1]
+    assert f"ERROR {failed}: TrainingError: " in last
+
+
+def test_a_signal_stops_both_and_is_told_of_both(
+    played, recipe, dataset, names, tmp_path, monkeypatch
+):
+    asked = threading.Event()
+
+    def stop(folder):
+        with interruption.deferred(lambda text: None):
+            asked.set()
+            for _ in range(WAIT * 100):
+                if interruption.requested():
+                    raise Interrupted(f"saved in {folder}")
+                threading.Event().wait(0.01)
+
+    heard = []
+
+    class Heard(Reporter):
+        def message(self, text):
+            heard.append(text)
+
+    def signalled():
+        assert asked.wait(WAIT)
+        interruption._handle(interruption.SIGNALS[0], None)
+
+    played = played(stop, stop)
+    threading.Thread(target=signalled).start()
+    with pytest.raises(Interrupted) as stopped:
+        retrained(tmp_path / "run", recipe, dataset, reporter=Heard())
+    assert sorted(played.begun) == sorted(names[:2])
+    for name in played.begun:
+        assert f"saved in {tmp_path / 'run' / name}" in str(stopped.value)
+    assert heard == [
+        "SIGINT: stops when this step is saved; once more stops at once"
+    ]
+    assert not interruption.requested()
+
+
+def test_several_devices_take_one_after_the_other(
+    recipe, dataset, names, tmp_path, monkeypatch, two_devices
+):
+    monkeypatch.setattr(side_by_side, "at_once", lambda: 2)
+    threads = []
+
+    def watched(*arguments):
+        threads.append(threading.current_thread())
+        return pd.DataFrame({"image_id": ["a"]})
+
+    monkeypatch.setattr(retrain, "run", watched)
+    with Run.create(tmp_path / "run", recipe) as run:
+        retrainings.run(recipe, run, dataset, None, Reporter(), two_devices)
+    assert threads == [threading.main_thread()] * len(names)

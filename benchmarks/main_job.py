@@ -26,29 +26,33 @@ from benchmarks import sides
 
 BAR = 2.0
 RECIPE = Path("recipes") / "local_mine.yaml"
-LAST = "retrain/edema_severity/tuned"
+STAGES = 4  # of the recipe's re-training
 EVERY = 0.25  # seconds
 REST = "start and rest"
 DRAW = "draw the phantom"
 READ = "pretrain: read-out"
+RETRAIN = "re-training"  # stages of which may be done side by side
 END = "evaluation and report"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def phase(log: str, last: str) -> str:
+def phase(log: str, stages: int) -> str:
     """The phase that a run is in, from its log so far.
 
     Args:
         log: lines of `log.txt`: a time, a level and a text.
-        last: the last stage of the recipe.
+        stages: how many stages its re-training has.
     """
     found = re.findall(r" INFO (\S+): (starts|done)", log)
     if not found:
         return REST
+    retrained = [what for stage, what in found if stage.startswith("retrain/")]
+    if retrained:
+        return END if retrained.count("done") == stages else RETRAIN
     stage, what = found[-1]
     if what == "starts":
         return DRAW if stage == "data" else stage
-    return {"pretrain": READ, last: END}.get(stage, REST)
+    return READ if stage == "pretrain" else REST
 
 
 def processor(pid: int) -> float:
@@ -91,7 +95,7 @@ def measure(
                 break
             log = output / "log.txt"
             if log.exists():
-                now = phase(log.read_text(), LAST)
+                now = phase(log.read_text(), STAGES)
             time.sleep(EVERY)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -80,6 +80,8 @@ def run(
             failed.set()
             raise
 
+    # frozen stages are the shortest: last, so that none is left alone for long
+    todo.sort(key=lambda stage: stage[1] == "frozen")
     pool = ThreadPoolExecutor(at_once)
     with interruption.deferred(reporter.message), pool:
         begun = [pool.submit(one, *stage) for stage in todo]

@@ -143,14 +143,17 @@ def test_a_benchmark_is_reached_through_the_runner():
         (["data: starts: phantom"], main_job.DRAW),
         (["pretrain: starts: local mine"], "pretrain"),
         (["pretrain: done, validation 0.4"], main_job.READ),
-        (["retrain/a/tuned: starts: x", "a word"], "retrain/a/tuned"),
-        (["retrain/a/tuned: done"], main_job.REST),
-        ([f"{main_job.LAST}: done"], main_job.END),
+        (["retrain/a/tuned: starts: x", "a word"], main_job.RETRAIN),
+        (["retrain/a/tuned: done"], main_job.RETRAIN),
+        (
+            ["retrain/a/tuned: done", "retrain/a/frozen: done, x 1"],
+            main_job.END,
+        ),
     ],
 )
 def test_a_phase_is_read_from_the_log(lines, expected):
     log = "".join(f"2026-01-01T00:00:00+00:00 INFO {x}\n" for x in lines)
-    assert main_job.phase(log, main_job.LAST) == expected
+    assert main_job.phase(log, 2) == expected
 
 
 def test_the_published_affine_turns_about_the_centre():

@@ -27,6 +27,11 @@ class AnnealTemperature(keras.callbacks.Callback):
 
     def __init__(self, final: float, total_steps: int) -> None:
         super().__init__()
+        if final <= 0:
+            raise ValueError(
+                "`final`: expected a temperature above 0; near 0 the rule is "
+                f"'max'. Received: {final}"
+            )
         self.final = final
         self.total_steps = total_steps
 

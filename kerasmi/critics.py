@@ -177,6 +177,7 @@ class ConcatCritic(Critic):
         following = (*self.hidden, self.score)
         for dim, layer in zip(self.hidden_dims, following, strict=True):
             layer.build((None, None, None, dim))
+        _freeze_if_asked(self)
 
     def head_weights(self) -> list[Tensor]:
         """Kernel and bias of each layer after the projections."""
@@ -279,6 +280,7 @@ class SeparableCritic(Critic):
             autocast=False,
             name="log_temperature",
         )
+        _freeze_if_asked(self)
 
     def project(
         self,
@@ -325,6 +327,15 @@ def _normalization(name: str) -> keras.layers.Layer:
     return keras.layers.BatchNormalization(
         momentum=0.9, synchronized=True, dtype="float32", name=name
     )
+
+
+def _freeze_if_asked(critic: keras.layers.Layer) -> None:
+    # `trainable=False` of the constructor, as of a saved frozen critic, does
+    # not reach layers that are made after it
+    if not critic.trainable:
+        # Keras passes on a change only
+        critic.trainable = True
+        critic.trainable = False
 
 
 def _unrounded(variable: keras.Variable) -> Tensor:

@@ -50,3 +50,9 @@ def test_pictures_are_of_every_epoch_or_of_eight_with_the_last(epochs):
     assert max(drawn) == epochs - 1
     assert min(drawn) >= 0
     assert np.ptp(np.diff(sorted(drawn))) <= 1 if epochs > 1 else drawn == {0}
+
+
+@pytest.mark.parametrize("final", [0.0, -1.0])
+def test_a_temperature_to_anneal_to_is_above_zero(final):
+    with pytest.raises(ValueError, match=rf"`final`.*{final}"):
+        callbacks.AnnealTemperature(final, total_steps=4)

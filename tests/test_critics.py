@@ -225,3 +225,16 @@ def test_all_weights_exist_after_build():
 def test_wrong_arguments_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "kind", [critics.ConcatCritic, critics.SeparableCritic]
+)
+def test_a_frozen_critic_is_frozen_again_when_it_is_read(kind):
+    critic = kind(normalize=True)
+    critic.build((None, 4, 6), (None, 8))
+    critic.trainable = False
+    saved = keras.saving.serialize_keras_object(critic)
+    loaded = keras.saving.deserialize_keras_object(saved)
+    # a model that holds it asks each variable
+    assert not any(variable.trainable for variable in loaded.variables)

@@ -115,6 +115,11 @@ def _split(inputs: Inputs, parts: int) -> Inputs:
 
 def _rows_in_parts(x: Tensor, parts: int) -> Tensor:
     x = tf.convert_to_tensor(x)
+    if x.shape[0] and x.shape[0] % parts:
+        raise ValueError(
+            "`accumulate`: expected a divisor of the images in a batch. "
+            f"Received: accumulate={parts} and a batch of {x.shape[0]}"
+        )
     size = x.shape[0] // parts if x.shape[0] else tf.shape(x)[0] // parts
     inner = [
         tf.shape(x)[axis] if known is None else known

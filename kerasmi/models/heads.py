@@ -23,6 +23,7 @@ def masked_binary_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
         known labels of an image in the batch, so that the mean over the batch
         is the mean over its known labels.
     """
+    _check_width(y_true, y_pred.shape[-1])
     known = ops.cast(y_true >= 0, "float32")
     y_pred = _inside(y_pred)
     log_likelihood = ops.where(
@@ -36,12 +37,13 @@ def severity_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Cross-entropy of a 4-way softmax over severity 0-3 (the authors').
 
     Args:
-        y_true: `(B, 1)`: severity, or negative where ignored.
+        y_true: `(B, 1)` or `(B,)`: severity, or negative where ignored.
         y_pred: `(B, 4)` probabilities.
 
     Returns:
         `(B,)` nats, scaled as in `masked_binary_crossentropy`.
     """
+    y_true = _column(y_true)
     known = ops.cast(y_true >= 0, "float32")
     level = ops.cast(ops.maximum(y_true[:, 0], 0.0), "int32")
     chosen = ops.one_hot(level, y_pred.shape[-1])
@@ -54,17 +56,36 @@ def cumulative_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Binary cross-entropy of severity >= 1, >= 2, >= 3 (ordinal).
 
     Args:
-        y_true: `(B, 1)`: severity, or negative where ignored.
+        y_true: `(B, 1)` or `(B,)`: severity, or negative where ignored.
         y_pred: `(B, 3)` probabilities of each cut.
 
     Returns:
         `(B,)` nats, scaled as in `masked_binary_crossentropy`.
     """
+    y_true = _column(y_true)
     cuts = ops.arange(1, y_pred.shape[-1] + 1, dtype="float32")
     above = ops.cast(y_true >= cuts[None, :], "float32")
     return masked_binary_crossentropy(
         ops.where(y_true >= 0, above, -1.0), y_pred
     )
+
+
+def _column(y_true: Tensor) -> Tensor:
+    """`(B, 1)`, also of a vector, which would meet the cuts as a row."""
+    if len(y_true.shape) == 1:
+        return ops.reshape(y_true, (-1, 1))
+    _check_width(y_true, 1)
+    return y_true
+
+
+def _check_width(y_true: Tensor, expected: int) -> None:
+    # else a vector or a single column would be repeated for every label
+    shape = tuple(y_true.shape)
+    if len(shape) != 2 or shape[1] not in (None, expected):
+        raise ValueError(
+            f"Expected targets of shape (images, {expected}), a column for "
+            f"each label. Received: shape {shape}"
+        )
 
 
 def _inside(probability: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kerasmi import distribute
-from kerasmi.models import direct_steps
+from kerasmi.models import direct_steps, loss_scale
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.types import Tensor
@@ -49,7 +49,7 @@ class ImageClassifier(keras.Model):
         name: str = "image_classifier",
         **kwargs: Any,
     ) -> None:
-        _check(labels, head, trainable)
+        _check(image_encoder, labels, head, trainable)
         # === Layers ===
         encoder = image_encoder.with_level("global")
         encoder.lower.trainable = trainable == "tuned"
@@ -116,8 +116,25 @@ class ImageClassifier(keras.Model):
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """As `keras.Model.compile`; the loss defaults to the head's own."""
         kwargs.setdefault("loss", HEADS[self.head].loss)
+        # Keras asks the policy of the session, which a loaded model need not
+        # have
+        if loss_scale.is_float16(self) and kwargs.get("auto_scale_loss", True):
+            optimizer = loss_scale.scaled(optimizer, "loss_scale_optimizer")
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`; refuses class weights of several labels.
+
+        Keras would take the labels of an image for one class among several.
+        """
+        if kwargs.get("class_weight") is not None and len(self.labels) > 1:
+            raise ValueError(
+                "`class_weight`: an image has a class of each of the "
+                f"{len(self.labels)} labels, so that none weighs the image. "
+                "Give `sample_weight`, or train a classifier for each label."
+            )
+        return super().fit(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""
@@ -164,7 +181,15 @@ class ImageClassifier(keras.Model):
         return cls(**config)
 
 
-def _check(labels: tuple[str, ...], head: str, trainable: str) -> None:
+def _check(
+    image_encoder: Any, labels: tuple[str, ...], head: str, trainable: str
+) -> None:
+    if not isinstance(image_encoder, ImageEncoder):
+        raise ValueError(
+            "`image_encoder`: expected a kerasmi.ImageEncoder; its "
+            "`from_backbone` makes one of a KerasHub backbone. Received: "
+            f"{type(image_encoder).__name__}"
+        )
     if head not in HEADS:
         raise ValueError(
             f"`head`: expected one of {tuple(HEADS)}. Received: {head!r}"
@@ -172,6 +197,11 @@ def _check(labels: tuple[str, ...], head: str, trainable: str) -> None:
     if trainable not in TRAINABLE:
         raise ValueError(
             f"`trainable`: expected one of {TRAINABLE}. Received: {trainable!r}"
+        )
+    if isinstance(labels, str):
+        raise ValueError(
+            "`labels`: expected names, as in labels=('Edema',). Received the "
+            f"text {labels!r}"
         )
     if not labels:
         raise ValueError("`labels`: expected at least one name. Received none.")

@@ -169,9 +169,16 @@ class ImageEncoder(keras.Model):
             std: of each channel, for images in [0, 1].
 
         Raises:
-            ValueError: not one constant for each channel.
+            ValueError: not one constant for each channel, or a backbone of no
+                fixed `image_shape`.
         """
         height, width, channels = backbone.image_shape
+        if None in (height, width):
+            raise ValueError(
+                "`backbone`: expected one with a fixed image_shape, which "
+                "tells the number of regions; give image_shape=(256, 256, "
+                f"{channels}), for instance. Received: {backbone.image_shape}"
+            )
         if not len(mean) == len(std) == channels:
             raise ValueError(
                 f"`mean`, `std`: expected {channels} values, one for each "
@@ -316,7 +323,11 @@ def _hub_backbone(
 def _regions(feature_map: Tensor) -> Tensor:
     """`(B, h, w, D)` -> `(B, h * w, D)`, row by row."""
     height, width, dim = feature_map.shape[1:]
-    return ops.reshape(feature_map, (-1, height * width, dim))
+    # not ops.reshape to -1 images, which would cut a map of another size into
+    # regions of several images
+    return keras.layers.Reshape((height * width, dim), name="regions")(
+        feature_map
+    )
 
 
 def _pooled(feature_map: Tensor, pool: str) -> Tensor:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from kerasmi import distribute, losses, pair_scores, regions
-from kerasmi.models import accumulation, direct_steps
+from kerasmi.models import accumulation, direct_steps, loss_scale
 from kerasmi.models.diagnostics import Diagnostics
 from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
@@ -76,6 +76,11 @@ class ImageTextModel(keras.Model):
             raise ValueError(
                 f"`negatives`: expected one of {NEGATIVES}. "
                 f"Received: {negatives!r}"
+            )
+        if temperature <= 0:
+            raise ValueError(
+                "`temperature`: expected a number above 0; near 0 the rule is "
+                f"'max'. Received: {temperature}"
             )
         # the parts cast what they are given, each by its own policy
         super().__init__(name=name, dtype="float32", **kwargs)
@@ -252,6 +257,16 @@ class ImageTextModel(keras.Model):
 
     # === Training ===
 
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`; refuses weights, as no pair has one."""
+        _refuse_weights(kwargs)
+        return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`; refuses weights, as no pair has one."""
+        _refuse_weights(kwargs)
+        return super().evaluate(*args, **kwargs)
+
     def compile(
         self,
         optimizer: Any = "adam",
@@ -291,11 +306,11 @@ class ImageTextModel(keras.Model):
                 "jit_compile=True": jit_compile is True,
                 "steps_per_execution > 1": steps_per_execution > 1,
                 "accumulate > 1": accumulate > 1,
-                "mixed_float16": self._is_float16(),
+                "mixed_float16": loss_scale.is_float16(self),
             }
             _refuse_under_strategy(optimizer, asked)
-        elif self._is_float16():
-            optimizer = _with_loss_scale(optimizer)
+        elif loss_scale.is_float16(self):
+            optimizer = loss_scale.scaled(optimizer, "loss_scale")
         self.accumulate = accumulate
         super().compile(
             optimizer=optimizer,
@@ -319,7 +334,7 @@ class ImageTextModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One step on the bound over the batches of all replicas."""
-        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs = _inputs(data)
         variables = self.trainable_variables
         if self.accumulate > 1:
             loss, reduced, gradients = self._differentiated_in_parts(inputs)
@@ -400,7 +415,10 @@ class ImageTextModel(keras.Model):
     def _gradient_norm(self, gradients: list[Tensor]) -> Tensor:
         """The norm of the whole gradient, without the scale of the loss."""
         # adds up the rows of an embedding that a batch meets more than once
-        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        dense = [
+            tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+            for gradient in gradients
+        ]
         norm = tf.linalg.global_norm(distribute.reduce_sum(dense))
         return norm / self.optimizer.scale_loss(tf.ones(()))
 
@@ -412,13 +430,9 @@ class ImageTextModel(keras.Model):
             images = ops.where(taken, images, 0)
         self.gradient_norm.update_state(norm, images)
 
-    def _is_float16(self) -> bool:
-        layers = self._flatten_layers()
-        return any(layer.compute_dtype == "float16" for layer in layers)
-
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """The bound on a held-out batch."""
-        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs = _inputs(data)
         pairs, scores, weights = self._reduced(inputs, training=False)
         loss = self.objective(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights)
@@ -476,12 +490,21 @@ def _logs(metrics: list[keras.metrics.Metric]) -> dict[str, Tensor]:
     return distribute.rank_one({m.name: m.result() for m in metrics})
 
 
-def _with_loss_scale(optimizer: Any) -> keras.optimizers.Optimizer:
-    """One scale for all of a step, or small gradients would be zero."""
-    optimizer = keras.optimizers.get(optimizer)
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer
-    return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
+def _inputs(data: Any) -> dict[str, Tensor]:
+    """The dict of a batch; targets have no say, weights are refused."""
+    inputs, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    _refuse_weights({"sample_weight": sample_weight})
+    return inputs
+
+
+def _refuse_weights(given: dict[str, Any]) -> None:
+    for name in ("class_weight", "sample_weight"):
+        if given.get(name) is not None:
+            raise ValueError(
+                f"`{name}`: a bound is of the whole batch, so that no image "
+                "has a weight. Leave it out; images that should not count "
+                "are left out of the data."
+            )
 
 
 def _refuse_under_strategy(optimizer: Any, asked: dict[str, bool]) -> None:

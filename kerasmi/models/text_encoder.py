@@ -61,6 +61,12 @@ class TextEncoder(keras.Model):
             raise ValueError(
                 f"`pooling`: expected one of {POOLINGS}. Received: {pooling!r}"
             )
+        if not isinstance(backbone, keras_hub.models.BertBackbone):
+            raise ValueError(
+                "`backbone`: expected a keras_hub.models.BertBackbone, whose "
+                "[CLS] and pooler are read. Received: "
+                f"{type(backbone).__name__}"
+            )
         super().__init__(name=name, **kwargs)
         # off the path, the pooler would be a weight without a gradient
         backbone.pooled_dense.trainable = pooling == "pooler"

@@ -113,3 +113,10 @@ def test_a_saved_model_still_accumulates(tmp_path):
 def test_fewer_than_one_part_is_refused():
     with pytest.raises(ValueError, match="accumulate=0"):
         model().compile("sgd", accumulate=0)
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused_by_name():
+    made = model()
+    made.compile("sgd", accumulate=3)
+    with pytest.raises(ValueError, match=r"accumulate=3 and a batch of 8"):
+        made.train_on_batch(batch(8))

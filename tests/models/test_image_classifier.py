@@ -203,3 +203,41 @@ def test_wrong_arguments_are_refused_by_name():
         ImageClassifier(encoder(), ("Edema",), trainable="half")
     with pytest.raises(ValueError, match="one severity"):
         ImageClassifier(encoder(), ("Edema", "Pneumonia"), "softmax")
+
+
+def test_a_text_is_no_list_of_labels():
+    with pytest.raises(ValueError, match=r"`labels`.*the text 'Edema'"):
+        ImageClassifier(encoder(), "Edema")
+
+
+def test_a_network_that_is_no_image_encoder_is_refused():
+    with pytest.raises(ValueError, match=r"from_backbone.*Sequential"):
+        ImageClassifier(keras.Sequential(), ("Edema",))
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1), (8, 3)])
+def test_targets_without_a_column_for_each_label_are_refused(shape):
+    model = ImageClassifier(encoder(), ("Edema", "Pneumonia"))
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"\(images, 2\).*Received"):
+        model.fit(IMAGES, np.ones(shape), verbose=0)
+
+
+@pytest.mark.parametrize("head", ["softmax", "cumulative"])
+def test_severities_may_be_a_vector(head):
+    # of as many images as there are cuts, or one would be taken for the other
+    levels = np.array([0.0, 3.0, -1.0])
+    losses = []
+    for targets in (levels, levels[:, None]):
+        model = ImageClassifier(encoder(), ("Edema Severity",), head)
+        model.set_weights([np.full(w.shape, 0.1) for w in model.weights])
+        model.compile("sgd")
+        losses.append(model.evaluate(IMAGES[:3], targets, verbose=0))
+    assert losses[0] == losses[1] > 0
+
+
+def test_weights_of_classes_are_refused_where_an_image_has_several():
+    model = ImageClassifier(encoder(), ("Edema", "Pneumonia"))
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"`class_weight`.*2 labels"):
+        model.fit(IMAGES, TARGETS, class_weight={0: 1.0, 1: 2.0}, verbose=0)

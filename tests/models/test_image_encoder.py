@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
@@ -160,3 +161,19 @@ def test_wrong_arguments_are_refused_by_name():
         ImageEncoder.from_preset("resnet_paper", image_size=100)
     with pytest.raises(ValueError, match=r"`level`.*'middle'"):
         ImageEncoder.from_preset("resnet_phantom", "middle")
+
+
+def test_regions_of_an_image_of_another_size_are_never_mixed():
+    encoder = ImageEncoder.from_preset("resnet_phantom")
+    images = np.zeros((4, 64, 64, 1), "float32")
+    assert encoder.predict(images, verbose=0).shape == (4, 16, 96)
+    # Keras traces the second size with sizes unknown, and checks none
+    with pytest.raises(tf.errors.InvalidArgumentError, match="regions"):
+        encoder.predict(images[:, :32, :32], verbose=0)
+
+
+def test_a_backbone_without_a_size_is_refused():
+    backbone = keras.Sequential([keras.Input((None, None, 3))])
+    backbone.image_shape = (None, None, 3)
+    with pytest.raises(ValueError, match=r"fixed image_shape.*None, None, 3"):
+        ImageEncoder.from_backbone(backbone)

@@ -290,3 +290,32 @@ def test_importing_the_models_is_enough_to_load_one(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "image_text_model"
+
+
+@pytest.mark.parametrize("name", ["class_weight", "sample_weight"])
+def test_weights_of_images_are_refused_by_name(name):
+    made = model()
+    made.compile("sgd")
+    inputs, weights = batch(4), {"class_weight": {0: 1.0}}.get(name, np.ones(4))
+    # Keras itself drops weights that come without targets
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        made.fit(inputs, verbose=0, **{name: weights})
+    if name == "sample_weight":
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            made.evaluate(inputs, verbose=0, sample_weight=weights)
+
+
+def test_weights_of_a_dataset_are_refused_by_name():
+    made = model()
+    made.compile("sgd")
+    weighted = (batch(4), np.zeros(4), np.ones(4))
+    data = tf.data.Dataset.from_tensors(weighted)
+    for use, settings in ((made.fit, {"shuffle": False}), (made.evaluate, {})):
+        with pytest.raises(ValueError, match="`sample_weight`"):
+            use(data, verbose=0, **settings)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0])
+def test_a_temperature_that_is_none_is_refused(temperature):
+    with pytest.raises(ValueError, match=rf"`temperature`.*{temperature}"):
+        model(region="logsumexp", temperature=temperature)

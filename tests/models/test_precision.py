@@ -144,3 +144,31 @@ def test_float16_on_several_devices_is_refused(two_devices, in_precision):
         made = in_precision("mixed_float16", model)
         with pytest.raises(ValueError, match="mixed_float16"):
             made.compile("sgd")
+
+
+def test_a_classifier_of_float16_is_read_with_its_optimizer(
+    tmp_path, in_precision
+):
+    made = in_precision(
+        "mixed_float16", lambda: ImageClassifier(image_encoder(), ("Edema",))
+    )
+    made.compile("adam")
+    images = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
+    made.fit(images, np.ones((4, 1)), verbose=0)
+    made.save(tmp_path / "model.keras")
+    # in a session of float32; Keras warns where it leaves slots behind
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.optimizer, keras.optimizers.LossScaleOptimizer)
+    saved = zip(
+        loaded.optimizer.variables, made.optimizer.variables, strict=True
+    )
+    for one, other in saved:
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_of_float64_is_trained(in_precision):
+    made = in_precision("float64", lambda: model(normalize=True))
+    made.compile("adam", loss="mine")
+    logs = made.train_on_batch(batch(8), return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    assert made(batch(8)).dtype == "float64"

@@ -1,6 +1,7 @@
 import math
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 
@@ -125,3 +126,16 @@ def test_the_exact_gelu_is_x_times_the_normal_distribution():
 def test_an_unknown_pooling_is_refused():
     with pytest.raises(ValueError, match=r"`pooling`.*'max'"):
         encoder("max")
+
+
+def test_a_backbone_that_is_no_bert_is_refused():
+    backbone = keras_hub.models.RobertaBackbone(
+        vocabulary_size=9,
+        num_layers=1,
+        num_heads=1,
+        hidden_dim=4,
+        intermediate_dim=4,
+        max_sequence_length=8,
+    )
+    with pytest.raises(ValueError, match=r"BertBackbone.*RobertaBackbone"):
+        TextEncoder(backbone)

@@ -12,6 +12,7 @@ from kerasmi.data.importing import import_items
 from kerasmi.data.labels import table1
 from kerasmi.data.sources.phantom import Phantom, generate
 from kerasmi.data.sources.table import Table
+from kerasmi.errors import KerasmiError
 
 
 def write_something(folder: Path, images: int) -> Path:
@@ -78,4 +79,8 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=Path("runs/own_data"))
     parser.add_argument("--images", type=int, default=300)
     arguments = parser.parse_args()
-    main(arguments.folder, arguments.images)
+    try:
+        main(arguments.folder, arguments.images)
+    except KerasmiError as error:
+        # such as a folder that holds the data of another number of images
+        parser.exit(2, f"Error: {error}\n")

@@ -10,6 +10,7 @@ import keras
 
 import kerasmi
 from kerasmi.data.sources.phantom import Phantom, generate
+from kerasmi.errors import KerasmiError
 
 
 def main(folder: Path, images: int, epochs: int) -> None:
@@ -98,4 +99,8 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
-    main(arguments.folder, arguments.images, arguments.epochs)
+    try:
+        main(arguments.folder, arguments.images, arguments.epochs)
+    except KerasmiError as error:
+        # such as a folder that holds the data of another number of images
+        parser.exit(2, f"Error: {error}\n")

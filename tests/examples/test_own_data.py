@@ -1,6 +1,9 @@
 import runpy
 import shlex
+import sys
 from pathlib import Path
+
+import pytest
 
 from kerasmi import preconditions, recipe
 from kerasmi.data.dataset import Dataset
@@ -23,3 +26,20 @@ def test_own_data_are_imported_and_the_recipe_fits(tmp_path, capsys):
     asked = recipe.load(name, overrides)
     assert asked.data.path == made.path
     preconditions.check(asked, made)
+
+
+def test_another_number_of_images_is_refused_in_one_line(
+    tmp_path, capsys, monkeypatch
+):
+    program = str(ROOT / "examples/own_data.py")
+    runpy.run_path(program)["main"](tmp_path, images=30)
+    capsys.readouterr()
+    typed = [program, "--folder", str(tmp_path), "--images", "40"]
+    monkeypatch.setattr(sys, "argv", typed)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(program, run_name="__main__")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        f"Error: {tmp_path / 'records'}: holds another data set (its made_by"
+        " differs); name another folder, or remove it.\n"
+    )

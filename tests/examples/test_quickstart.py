@@ -1,8 +1,12 @@
 import runpy
+import sys
 from pathlib import Path
 
 import keras
 import pytest
+
+from kerasmi.data import records
+from kerasmi.data.sources import phantom
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,6 +19,31 @@ def test_the_quickstart_runs_and_saves_models_that_load(tmp_path, capsys):
     for name in ("pretrained", "classifier"):
         model = keras.saving.load_model(tmp_path / f"{name}.keras")
         assert model.optimizer.iterations.numpy() > 0
+
+
+def test_another_number_of_images_is_refused_in_one_line(
+    tmp_path, capsys, monkeypatch
+):
+    drawn = list(phantom.generate(phantom.Phantom(4, 0, 0)))
+    records.write(
+        drawn,
+        tmp_path / "data",
+        name="phantom",
+        source="phantom",
+        label_names=tuple(drawn[0].labels),
+        made_by={"images": 4},
+        image_size=64,
+    )
+    program = str(ROOT / "examples/quickstart.py")
+    typed = [program, "--folder", str(tmp_path), "--images", "8"]
+    monkeypatch.setattr(sys, "argv", typed)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(program, run_name="__main__")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        f"Error: {tmp_path / 'data'}: holds another data set (its made_by"
+        " differs); name another folder, or remove it.\n"
+    )
 
 
 def test_the_readme_shows_the_quickstart_itself():

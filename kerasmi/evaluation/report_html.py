@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kerasmi.evaluation.drawing import write
 from kerasmi.evaluation.report_style import CSS
 
 ROWS = 300
@@ -215,7 +216,7 @@ def _png(picture: Figure | bytes) -> tuple[bytes, float]:
     if isinstance(picture, bytes):
         return picture, 1.0
     buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=_DPI)
+    write(picture, buffer, _DPI)
     return buffer.getvalue(), _CSS_DPI / _DPI
 
 

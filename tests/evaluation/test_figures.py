@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import sklearn.metrics
 from matplotlib.image import imread
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from kerasmi.evaluation import auc, figures, region_maps
+from kerasmi.evaluation import auc, drawing, figures, region_maps
 
 
 def history(ceiling=None, epochs=4):
@@ -250,3 +251,28 @@ def test_neither_pyplot_nor_tensorflow_nor_keras_is_imported():
         [sys.executable, "-c", program], capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_figure_is_laid_out_once_and_looks_as_matplotlib_writes_it(
+    tmp_path, monkeypatch
+):
+    def drawn():
+        columns = {"epoch": [0, 1], "mutual_information": [0.1, 0.4]}
+        history = columns | {"ceiling": [4.1, 4.1]}
+        return figures.training_curves(pd.DataFrame(history), ceiling=True)
+
+    laid_out = []
+    real = ConstrainedLayoutEngine.execute
+
+    def watched(engine, figure):
+        laid_out.append(figure)
+        return real(engine, figure)
+
+    drawn().savefig(tmp_path / "theirs.png", dpi=150)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", watched)
+    drawing.write(drawn(), str(tmp_path / "ours.png"), 150)
+    assert len(laid_out) == 1
+    ours, theirs = (
+        imread(tmp_path / f"{name}.png") for name in ("ours", "theirs")
+    )
+    np.testing.assert_array_equal(ours, theirs)

@@ -17,7 +17,6 @@ from kerasmi.data.plan import Plan
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.shards import Shard
 from kerasmi.data.sources.base import Source
-from kerasmi.errors import DataError
 
 _FOLDER, _SEEN = "assembled", "seen.sqlite"
 
@@ -39,23 +38,18 @@ def assemble(
     Args:
         work: Where the parts lie.
         header: What `dataset.json` begins with.
-        made: Every part, by split and number.
+        made: Every part, by split and number; one has a record.
         files: Knows their files.
         plan: Knows what was refused before a part was made.
         source: May set its counts beside those of a publication.
 
     Returns:
         The folder, whole.
-
-    Raises:
-        DataError: Every image was refused.
     """
     folder = work / _FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     kept = [part for part in made if part.records]
-    if not kept:
-        raise DataError("the data set would be empty: every row was refused.")
     shards = list(_place_shards(folder, kept, files))
     seen = audit.Sightings(work / _SEEN)
     try:

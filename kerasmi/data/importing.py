@@ -143,6 +143,7 @@ class _Import:
                 self._reporter.message("made before; nothing to do")
                 return whole
         self._convert(workers)
+        self._check_any_left()
         self._reporter.message("assembling")
         with publishing.disk_errors(self._folder):
             assembled = assembly.assemble(
@@ -274,20 +275,35 @@ class _Import:
                 "and import to a new folder."
             )
 
+    def _check_any_left(self) -> None:
+        """Raises where every row was refused, however many may be."""
+        if any(part.records for part in self._made.values()):
+            return
+        reason, file = self._commonest()
+        raise DataError(
+            "the data set would be empty: every row was refused, "
+            f"{reason}. {file} lists them. Mend the source."
+        )
+
+    def _commonest(self) -> tuple[str, Path]:
+        """The commonest reason in words, and the file with all, written."""
+        file = self._work / audit.REFUSED
+        with publishing.disk_errors(self._folder):
+            audit.write_refused(file, self._refused())
+        reason, times = refusals.commonest(self._refused())
+        return f"{times:,} of them for: {reason}", file
+
     def _check_share(self) -> None:
         """Raises where more rows were refused than may be."""
         number = self._refused_number()
         total = self._planned + self._plan.audit.refused
         if number <= self._options.refuse_share * total:
             return
-        file = self._work / audit.REFUSED
-        with publishing.disk_errors(self._folder):
-            audit.write_refused(file, self._refused())
-        reason, times = refusals.commonest(self._refused())
+        reason, file = self._commonest()
         raise DataError(
             f"{number:,} of {total:,} rows were refused ({number / total:.1%}),"
             f" more than the {self._options.refuse_share:.1%} allowed; "
-            f"{times:,} of them for: {reason}. {file} lists them all. "
+            f"{reason}. {file} lists them all. "
             "Mend the source, or allow more (--max-refused)."
         )
 

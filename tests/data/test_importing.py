@@ -364,6 +364,12 @@ def test_an_import_that_refuses_all_says_why(table, out):
         file.unlink()
     with pytest.raises(DataError, match=r"24 of 24 .*no such file"):
         load(table, out)
+    # also where any share may be refused
+    with pytest.raises(DataError, match=r"empty.*24 of .*no such file") as all_:
+        load(table, out, refuse_share=1.0)
+    listed = out.with_name("records.importing") / "refused.csv"
+    assert str(listed) in str(all_.value)
+    assert len(refused(listed.parent)) == 24
 
 
 def reason_of_many(table, out, **options):

@@ -49,7 +49,9 @@ def stops(run: RunFolder) -> list[Stop]:
     for line, after in itertools.pairwise(run.log):
         told = _interruption(line)
         if told is not None:
-            where = told["saved"].rpartition(" at ")[2].strip()
+            # of each stage that was at work
+            saved = told["saved"].split("; ")
+            where = "; ".join(s.rpartition(" at ")[2].strip() for s in saved)
             stage = told["stage"] or ""
             found.append(Stop(line.time, stage, where, after.time))
     return found

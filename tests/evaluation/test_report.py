@@ -376,6 +376,19 @@ def test_an_interruption_that_was_gone_on_from_is_history(run):
     assert "Interrupted" not in text
 
 
+def test_an_interruption_of_two_stages_tells_where_both_were(run):
+    with open(run / "log.txt", "a") as file:
+        file.write(
+            "2026-01-02T03:05:00+00:00 ERROR retrain/a/tuned, retrain/b/tuned:"
+            " Interrupted: saved in x at epoch 2, step 1 of 2; saved in y at"
+            " the end of epoch 3\n"
+        )
+        file.writelines(STOPS[1:2])
+    (stop,) = report_findings.stops(RunFolder(run))
+    assert stop.stage == "retrain/a/tuned, retrain/b/tuned"
+    assert stop.saved == "epoch 2, step 1 of 2; the end of epoch 3"
+
+
 def test_an_interruption_at_the_end_is_a_failure(run):
     with open(run / "log.txt", "a") as file:
         file.writelines(STOPS[:1])

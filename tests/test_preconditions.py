@@ -211,8 +211,7 @@ def test_a_run_and_its_log_warn_of_images_that_it_enlarges(
     def stop(*_):
         raise TrainingError("far enough")
 
-    monkeypatch.setattr(experiment.stages, "tasks", lambda _: [])
-    monkeypatch.setattr(experiment, "HeldOutImages", stop)
+    monkeypatch.setattr(experiment, "_pretrained", stop)
     recipe = recipes.load(large(tmp_path, own, size))
     listener = Listener()
     with Run.create(tmp_path / "r", recipe) as made:

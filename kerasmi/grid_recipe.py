@@ -73,7 +73,7 @@ def _values(
     if recipes.is_grid(origin):
         values = recipe_yaml.read(recipes.source(origin), origin)
         if values.get("name") is None:
-            values["name"] = Path(origin).stem
+            values["name"] = recipe_yaml.name_of_file(origin)
     else:
         name = f"{recipes.load(origin).name}_grid"
         values = {"name": name, "grid": {"recipes": [origin]}}

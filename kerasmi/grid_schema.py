@@ -7,7 +7,7 @@ import pydantic
 
 from kerasmi.recipe import Recipe
 from kerasmi.recipe_schema import Encoder, labels_of
-from kerasmi.recipe_section import Section, field, wrong
+from kerasmi.recipe_section import NAME, Section, field, wrong
 
 ALL = "all"
 # What the grid itself says of its members.
@@ -87,7 +87,7 @@ class GridRecipe(Section):
     name: str | None = field(
         None,
         "Name of the grid's folder; null: the name of the file.",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME,
     )
     grid: Grid = field(None, "The recipes, and what they are multiplied by.")
 

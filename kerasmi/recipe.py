@@ -191,7 +191,7 @@ def _values(
         )
     values = recipe_yaml.override(values, overrides, origin)
     if values.get("name") is None:
-        values["name"] = Path(origin).stem
+        values["name"] = recipe_yaml.name_of_file(origin)
     return values
 
 

@@ -12,6 +12,7 @@ import pydantic
 
 from kerasmi import presets
 from kerasmi.recipe_section import (
+    NAME,
     Section,
     field,
     flatten,
@@ -418,7 +419,7 @@ class Recipe(Section):
     name: str | None = field(
         None,
         "Name of the run's folder; null: the name of the file.",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=NAME,
     )
     seed: int = field(
         0, "Seed of weights, batches, augmentation and dropout.", ge=0

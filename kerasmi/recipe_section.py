@@ -9,6 +9,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 NO_EFFECT = "recipe_no_effect"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a recipe, and its folder
 
 
 def wrong(key: str, message: str) -> PydanticCustomError:

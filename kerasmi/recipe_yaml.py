@@ -9,7 +9,7 @@ import yaml
 
 from kerasmi.errors import RecipeError
 from kerasmi.recipe_schema import Recipe
-from kerasmi.recipe_section import dotted_keys, nearest
+from kerasmi.recipe_section import NAME, dotted_keys, nearest
 
 _UNKNOWN_TAG = "could not determine a constructor for the tag"
 
@@ -115,6 +115,21 @@ def _place(error: yaml.YAMLError) -> str:
     )
 
 
+def name_of_file(origin: str) -> str:
+    """The name of a recipe whose file tells none.
+
+    Raises:
+        RecipeError: no folder should have it.
+    """
+    name = Path(origin).stem
+    if not re.fullmatch(NAME, name):
+        raise RecipeError(
+            f"{origin}: names its folder, for which letters, digits, '.', '_'"
+            " and '-' are expected; rename the file, or give a `name` in it"
+        )
+    return name
+
+
 def override(
     values: dict[str, Any], overrides: Sequence[str], origin: str
 ) -> dict[str, Any]:
@@ -137,7 +152,7 @@ def assignment(text: str, origin: str) -> tuple[str, Any]:
         RecipeError: not of that form, or not YAML.
     """
     path, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not path:
         raise RecipeError(
             f"{origin}: {text}: expected key.path=value, such as seed=1"
         )

@@ -28,6 +28,9 @@ _BREAK = re.compile(
     rf"|(?<!\w){_HEADING} ?:|^ ?FINAL REPORT ?$",
     re.MULTILINE,
 )
+_HEADINGS = re.compile(
+    rf"(?<!\w){_HEADING} ?:|^ *FINAL REPORT *$", re.MULTILINE
+)
 _LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)
 
 # 1. or 1) or (1), then a space, the end, or a word glued to it; the comma of
@@ -82,7 +85,7 @@ def split(
 
     Returns:
         The sentences, each on one line; splitting one again returns it
-        alone. Empty only if the text has no letter.
+        alone. Empty only if the text has no letter but those of headings.
     """
     if min_words < 1 or (max_sentences is not None and max_sentences < 1):
         raise ValueError(
@@ -90,7 +93,7 @@ def split(
             f"{min_words} and {max_sentences}."
         )
     sentences = _settle(text)
-    if not sentences and _has_letter(text):
+    if not sentences and _has_letter(_HEADINGS.sub(" ", text)):
         sentences = [" ".join(text.split())]
     kept = [s for s in sentences if len(s.split()) >= min_words]
     kept = kept or sorted(sentences, key=len)[-1:]

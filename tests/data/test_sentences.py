@@ -142,9 +142,21 @@ def test_without_a_letter_there_is_no_sentence(text):
     assert split(text) == []
 
 
-@pytest.mark.parametrize("text", ["A", "XXXX.", "FINDINGS:", "1. x", "x. y."])
+@pytest.mark.parametrize("text", ["A", "XXXX.", "Findings", "1. x", "x. y."])
 def test_a_text_with_a_letter_is_never_emptied(text):
     assert len(split(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FINDINGS:",
+        "FINDINGS:\n\nIMPRESSION:\n",
+        "  FINAL REPORT \n EXAMINATION:  \n\n FINDINGS: ___\n",
+    ],
+)
+def test_headings_over_nothing_are_no_sentence(text):
+    assert split(text) == []
 
 
 def test_short_sentences_go_on_request_but_not_all():

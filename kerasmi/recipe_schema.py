@@ -433,8 +433,9 @@ class Recipe(Section):
     intra_op_threads: int | None = field(
         None,
         "Threads that one operation on the processor may share; null: all"
-        " cores. Small networks are faster with 1: operations then run side by"
-        " side, and the result is the same on any number of cores.",
+        " cores. Small networks are faster with 1: operations, and two"
+        " re-trainings, then run side by side, and the result is the same on"
+        " any number of cores.",
         ge=1,
     )
     data: Data = field(Data(), "The images, their reports and their labels.")

@@ -50,8 +50,14 @@ def deferred(tell: Callable[[str], None]) -> Iterator[None]:
             _noted.clear()
 
 
+def request() -> None:
+    """Asks what is done within `deferred` to stop, as a signal does."""
+    if _waiting:
+        _noted.append("request")
+
+
 def requested() -> bool:
-    """Whether a signal was noted."""
+    """Whether a signal was noted, or `request` was called."""
     return bool(_noted)
 
 

@@ -53,7 +53,8 @@ def run(
     Raises:
         TrainingError: of the first stage that failed; what was under way
             beside it is finished, and nothing is begun after it.
-        Interrupted: a signal asked to stop, and the steps were saved.
+        Interrupted: a signal asked to stop, and the steps were saved; a stage
+            that failed is warned of.
     """
     held_out = HeldOutImages(recipe, dataset)
     work = _Retraining(recipe, run, dataset, encoder, strategy, held_out)
@@ -67,15 +68,15 @@ def run(
     # the devices of a strategy are busy together
     if at_once < 2 or strategy.num_replicas_in_sync > 1:
         for task, mode in todo:
-            work.done(task, mode, reporter)
+            work.do(task, mode, reporter)
         return
     failed = threading.Event()
 
     def one(task: stages.Task, mode: str) -> None:
-        if failed.is_set():
+        if failed.is_set() or interruption.requested():
             return
         try:
-            work.done(task, mode, reporter.beside())
+            work.do(task, mode, reporter.beside())
         except BaseException:
             failed.set()
             raise
@@ -84,24 +85,31 @@ def run(
     todo.sort(key=lambda stage: stage[1] == "frozen")
     pool = ThreadPoolExecutor(at_once)
     with interruption.deferred(reporter.message), pool:
-        begun = [pool.submit(one, *stage) for stage in todo]
         try:
-            errors = [future.exception() for future in begun]
+            begun = [pool.submit(one, *stage) for stage in todo]
+            found = [future.exception() for future in begun]
         except BaseException:
-            failed.set()  # Ctrl-C without a handler: none is begun after it
+            # Ctrl-C of own code, which has no handler: the pool waits for all
+            interruption.request()
             raise
-        _raise_first(errors)
+        _raise([error for error in found if error is not None], reporter)
 
 
-def _raise_first(errors: list[BaseException | None]) -> None:
-    """Raises the first error; of interruptions alone, one that names all."""
-    found = [error for error in errors if error is not None]
-    for error in found:
-        if not isinstance(error, Interrupted):
-            raise error
-    if found:
-        saved = [str(error) for error in found if str(error)]
+def _raise(errors: list[BaseException], reporter: Reporter) -> None:
+    """Raises an interruption that names all, or else the first failure.
+
+    The other failures are warned of, as a stage may not fail again.
+    """
+    saved = [str(e) for e in errors if isinstance(e, Interrupted) and str(e)]
+    failures = [e for e in errors if not isinstance(e, Interrupted)]
+    stopped = interruption.requested()
+    for error in failures if stopped else failures[1:]:
+        reporter.warning(f"{type(error).__name__}: {error}")
+    if stopped:
+        # else a grid would take the failure, and go on with its next run
         raise Interrupted("; ".join(saved))
+    for error in failures:
+        raise error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +123,7 @@ class _Retraining:
     strategy: tf.distribute.Strategy
     held_out: HeldOutImages
 
-    def done(self, task: stages.Task, mode: str, reporter: Reporter) -> None:
+    def do(self, task: stages.Task, mode: str, reporter: Reporter) -> None:
         """Does a stage, if it is not done."""
         stage = task.stage(mode)
         folder = self.run.stage(stage)

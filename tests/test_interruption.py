@@ -61,6 +61,19 @@ def test_a_signal_is_noted_until_the_outer_block_is_left():
     assert not interruption.requested()
 
 
+def test_a_request_is_noted_within_a_block_alone():
+    def work():
+        with interruption.deferred(ignore):
+            interruption.request()
+            assert interruption.requested()
+
+    interruption.request()
+    assert not interruption.requested()
+    with pytest.raises(Interrupted):
+        work()
+    assert not interruption.requested()
+
+
 def test_the_handlers_of_before_come_back():
     before = [signal.getsignal(number) for number in interruption.SIGNALS]
     with interruption.handled():

@@ -1,5 +1,7 @@
 """The re-trainings of a run, two at once or one after the other."""
 
+import os
+import signal
 import threading
 
 import pandas as pd
@@ -96,20 +98,57 @@ class Played:
     def __init__(self, *acts):
         self.acts = list(acts)
         self.begun = []
+        self.turn = threading.Lock()
         self.meeting = threading.Barrier(2, timeout=WAIT)
 
-    def __call__(self, recipe, dataset, task, mode, encoder, folder, *_):
-        self.begun.append(task.stage(mode))
-        act = self.acts[len(self.begun) - 1]
-        _[0].start(task.stage(mode), 1)
+    def __call__(
+        self, recipe, dataset, task, mode, encoder, folder, reporter, *_
+    ):
+        with self.turn:
+            self.begun.append(task.stage(mode))
+            act = self.acts.pop(0)
+        reporter.start(task.stage(mode), 1)
         self.meeting.wait()
         act(folder)
-        _[0].finish()
+        reporter.finish()
         return pd.DataFrame({"image_id": ["a"]})
 
 
 def fail(folder):
-    raise TrainingError(f"{folder.name}: the loss became NaN")
+    raise TrainingError(f"{folder}: the loss became NaN")
+
+
+class Heard(Reporter):
+    def __init__(self):
+        self.messages = []
+        self.warnings = []
+
+    def message(self, text):
+        self.messages.append(text)
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+class Signalled:
+    """An act that trains until it is asked to stop, after a signal comes."""
+
+    def __init__(self, number):
+        self.begun = threading.Event()
+        self.number = number
+        threading.Thread(target=self.signal, daemon=True).start()
+
+    def signal(self):
+        if self.begun.wait(WAIT):
+            os.kill(os.getpid(), self.number)
+
+    def __call__(self, folder):
+        with interruption.deferred(lambda text: None):
+            self.begun.set()
+            for _ in range(WAIT * 100):
+                if interruption.requested():
+                    raise Interrupted(f"saved in {folder}")
+                threading.Event().wait(0.01)
 
 
 @pytest.fixture
@@ -143,41 +182,79 @@ def test_where_one_fails_the_other_is_finished_and_none_begun(
     assert f"ERROR {failed}: TrainingError: " in last
 
 
-def test_a_signal_stops_both_and_is_told_of_both(
-    played, recipe, dataset, names, tmp_path, monkeypatch
+def test_of_two_failures_the_second_is_warned_of(
+    played, recipe, dataset, tmp_path
 ):
-    asked = threading.Event()
+    played, heard = played(fail, fail), Heard()
+    with pytest.raises(TrainingError) as failed:
+        retrained(tmp_path / "run", recipe, dataset, reporter=heard)
+    told = [str(failed.value), *heard.warnings]
+    for name in played.begun:
+        (_,) = [text for text in told if f"{name}: the loss" in text]
 
-    def stop(folder):
-        with interruption.deferred(lambda text: None):
-            asked.set()
-            for _ in range(WAIT * 100):
-                if interruption.requested():
-                    raise Interrupted(f"saved in {folder}")
-                threading.Event().wait(0.01)
 
-    heard = []
-
-    class Heard(Reporter):
-        def message(self, text):
-            heard.append(text)
-
-    def signalled():
-        assert asked.wait(WAIT)
-        interruption._handle(interruption.SIGNALS[0], None)
-
-    played = played(stop, stop)
-    threading.Thread(target=signalled).start()
-    with pytest.raises(Interrupted) as stopped:
-        retrained(tmp_path / "run", recipe, dataset, reporter=Heard())
+def test_a_signal_stops_both_and_is_told_of_both(
+    played, recipe, dataset, names, tmp_path
+):
+    heard, train = Heard(), Signalled(signal.SIGINT)
+    played = played(train, train)
+    with interruption.handled(), pytest.raises(Interrupted) as stopped:
+        retrained(tmp_path / "run", recipe, dataset, reporter=heard)
     # the longest first
     assert set(played.begun) == {n for n in names if n.endswith("tuned")}
     for name in played.begun:
         assert f"saved in {tmp_path / 'run' / name}" in str(stopped.value)
-    assert heard == [
+    assert heard.messages == [
         "SIGINT: stops when this step is saved; once more stops at once"
     ]
     assert not interruption.requested()
+
+
+def test_a_signal_beside_a_failure_stops_and_the_failure_is_warned_of(
+    played, recipe, dataset, tmp_path
+):
+    heard = Heard()
+    played = played(fail, Signalled(signal.SIGTERM))
+    with interruption.handled(), pytest.raises(Interrupted, match="saved in"):
+        retrained(tmp_path / "run", recipe, dataset, reporter=heard)
+    failed = tmp_path / "run" / played.begun[0]
+    assert heard.warnings == [f"TrainingError: {failed}: the loss became NaN"]
+
+
+def test_ctrl_c_without_a_handler_stops_both_at_their_next_step(
+    played, recipe, dataset, tmp_path
+):
+    train = Signalled(signal.SIGINT)
+    played = played(train, train)
+    # a shell may have had it ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            retrained(tmp_path / "run", recipe, dataset)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.type is KeyboardInterrupt
+    assert len(played.begun) == 2
+    assert all_done(Run.open(tmp_path / "run"), played.begun) == []
+    assert not interruption.requested()
+
+
+def test_after_a_signal_no_other_stage_is_begun(
+    played, recipe, dataset, tmp_path
+):
+    noted = threading.Barrier(2, timeout=WAIT)
+
+    def trained(folder):
+        if noted.wait() == 0:
+            interruption._handle(signal.SIGINT, None)
+        noted.wait()
+
+    played = played(trained, trained)
+    with pytest.raises(Interrupted):
+        retrained(tmp_path / "run", recipe, dataset)
+    assert len(played.begun) == 2
+    run = Run.open(tmp_path / "run")
+    assert all_done(run, played.begun) == played.begun
 
 
 def test_several_devices_take_one_after_the_other(

@@ -39,6 +39,7 @@ class ConsoleReporter(Reporter):
         self._stage = ""
         self._total = self._done = 0
         self._epoch = ""
+        # replaced, never changed: the live line reads it in its own thread
         self._values: dict[str, float] = {}
         self._start = time.monotonic()
 
@@ -82,12 +83,12 @@ class ConsoleReporter(Reporter):
     def advance(self, steps: int = 1, **values: float) -> None:
         """Moves the live line."""
         self._done += steps
-        self._values.update(values)
+        self._values = {**self._values, **values}
 
     def epoch(self, epoch: int, epochs: int, **values: float) -> None:
         """A line for the epoch; of many epochs, for about one in ten."""
         name = f"epoch {epoch}/{epochs}"
-        self._values.update(values)
+        self._values = {**self._values, **values}
         left = self._left(epoch / epochs)
         if epoch % max(1, epochs // _LINES) == 0 or epoch == epochs:
             self._print(_joined([self._stage, name, *_words(values), left]))

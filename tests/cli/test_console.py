@@ -64,6 +64,21 @@ def test_the_live_line_holds_stage_epoch_values_and_time_left(clock):
     )
 
 
+def test_the_live_line_may_be_drawn_while_values_come():
+    reporter, _ = _reporter(terminal=False)
+
+    class Slow(float):
+        def __format__(self, how):
+            reporter.advance(ceiling=4.0)
+            reporter.epoch(1, 3, images_per_second=9.0)
+            return super().__format__(how)
+
+    reporter.start("pretrain", 30)
+    reporter.advance(bound=Slow(0.5))
+    assert "bound 0.500 nats" in str(reporter._line())
+    assert "ceiling 4.000 nats  9 images/s" in str(reporter._line())
+
+
 def test_the_live_line_is_gone_in_the_end():
     reporter, written = _reporter(terminal=True)
     with reporter:

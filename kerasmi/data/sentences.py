@@ -28,9 +28,6 @@ _BREAK = re.compile(
     rf"|(?<!\w){_HEADING} ?:|^ ?FINAL REPORT ?$",
     re.MULTILINE,
 )
-_HEADINGS = re.compile(
-    rf"(?<!\w){_HEADING} ?:|^ *FINAL REPORT *$", re.MULTILINE
-)
 _LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)
 
 # 1. or 1) or (1), then a space, the end, or a word glued to it; the comma of
@@ -93,8 +90,6 @@ def split(
             f"{min_words} and {max_sentences}."
         )
     sentences = _settle(text)
-    if not sentences and _has_letter(_HEADINGS.sub(" ", text)):
-        sentences = [" ".join(text.split())]
     kept = [s for s in sentences if len(s.split()) >= min_words]
     kept = kept or sorted(sentences, key=len)[-1:]
     return kept[:max_sentences]

@@ -153,6 +153,9 @@ def test_a_text_with_a_letter_is_never_emptied(text):
         "FINDINGS:",
         "FINDINGS:\n\nIMPRESSION:\n",
         "  FINAL REPORT \n EXAMINATION:  \n\n FINDINGS: ___\n",
+        "FINAL REPORT\r\nFINDINGS:\r\n",
+        "\tFINAL REPORT\t\nFINDINGS  :",
+        "Findings:\n\nImpression:",
     ],
 )
 def test_headings_over_nothing_are_no_sentence(text):

@@ -25,7 +25,9 @@ _EXPECTED = {
     "less_than": "less than {lt}",
     "too_short": "at least one value",
     "literal_error": "one of {expected}",
-    "string_pattern_mismatch": "letters, digits, '.', '_' and '-'",
+    "string_pattern_mismatch": (
+        "letters, digits, '.', '_' and '-', the first a letter or digit"
+    ),
 }
 
 

@@ -125,7 +125,8 @@ def name_of_file(origin: str) -> str:
     if not re.fullmatch(NAME, name):
         raise RecipeError(
             f"{origin}: names its folder, for which letters, digits, '.', '_'"
-            " and '-' are expected; rename the file, or give a `name` in it"
+            " and '-' are expected, the first a letter or digit; rename the"
+            " file, or give a `name` in it"
         )
     return name
 

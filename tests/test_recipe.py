@@ -195,7 +195,8 @@ def test_words_of_yaml_1_1_are_words(error):
         ),
         (
             LOCAL + "name: a/b",
-            "name: expected letters, digits, '.', '_' and '-'. Received: 'a/b'",
+            "name: expected letters, digits, '.', '_' and '-', the first a"
+            " letter or digit. Received: 'a/b'",
         ),
     ],
 )

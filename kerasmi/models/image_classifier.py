@@ -1,5 +1,7 @@
 """The image classifier of the re-training stage."""
 
+import functools
+import inspect
 from typing import Any
 
 import keras
@@ -123,12 +125,14 @@ class ImageClassifier(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
+    @functools.wraps(keras.Model.fit, assigned=(), updated=())
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`; refuses class weights of several labels.
 
         Keras would take the labels of an image for one class among several.
         """
-        if kwargs.get("class_weight") is not None and len(self.labels) > 1:
+        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        if given.get("class_weight") is not None and len(self.labels) > 1:
             raise ValueError(
                 "`class_weight`: an image has a class of each of the "
                 f"{len(self.labels)} labels, so that none weighs the image. "

@@ -1,5 +1,8 @@
 """The joint model: two encoders and a critic, trained on a bound on MI."""
 
+import functools
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -257,14 +260,18 @@ class ImageTextModel(keras.Model):
 
     # === Training ===
 
+    @functools.wraps(keras.Model.fit, assigned=(), updated=())
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`; refuses weights, as no pair has one."""
-        _refuse_weights(kwargs)
+        given = inspect.signature(super().fit).bind(*args, **kwargs)
+        _refuse_weights(given.arguments)
         return super().fit(*args, **kwargs)
 
+    @functools.wraps(keras.Model.evaluate, assigned=(), updated=())
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`; refuses weights, as no pair has one."""
-        _refuse_weights(kwargs)
+        given = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        _refuse_weights(given.arguments)
         return super().evaluate(*args, **kwargs)
 
     def compile(
@@ -497,7 +504,7 @@ def _inputs(data: Any) -> dict[str, Tensor]:
     return inputs
 
 
-def _refuse_weights(given: dict[str, Any]) -> None:
+def _refuse_weights(given: Mapping[str, Any]) -> None:
     for name in ("class_weight", "sample_weight"):
         if given.get(name) is not None:
             raise ValueError(

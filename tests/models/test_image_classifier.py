@@ -241,3 +241,6 @@ def test_weights_of_classes_are_refused_where_an_image_has_several():
     model.compile("sgd")
     with pytest.raises(ValueError, match=r"`class_weight`.*2 labels"):
         model.fit(IMAGES, TARGETS, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    by_place = (4, 1, 0, None, 0.0, None, False, {0: 1.0, 1: 2.0})
+    with pytest.raises(ValueError, match=r"`class_weight`.*2 labels"):
+        model.fit(IMAGES, TARGETS, *by_place)

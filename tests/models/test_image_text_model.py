@@ -1,3 +1,4 @@
+import inspect
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import tensorflow as tf
 from small_models import batch, model
 
 from kerasmi import fused_adam, losses, optimizers
+from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_text_model import ImageTextModel
 
 
 def dataset(inputs, size):
@@ -303,6 +306,30 @@ def test_weights_of_images_are_refused_by_name(name):
     if name == "sample_weight":
         with pytest.raises(ValueError, match=f"`{name}`"):
             made.evaluate(inputs, verbose=0, sample_weight=weights)
+
+
+def test_weights_are_refused_by_place_too():
+    made = model()
+    made.compile("sgd")
+    inputs = batch(4)
+    with pytest.raises(ValueError, match="`class_weight`"):
+        made.fit(inputs, None, 4, 1, 0, None, 0.0, None, False, {0: 1.0})
+    with pytest.raises(ValueError, match="`sample_weight`"):
+        made.evaluate(inputs, None, 4, 0, np.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (ImageTextModel.fit, "fit"),
+        (ImageTextModel.evaluate, "evaluate"),
+        (ImageClassifier.fit, "fit"),
+    ],
+)
+def test_what_is_refused_leaves_the_signature_of_keras(method, name):
+    of_keras = getattr(keras.Model, name)
+    assert inspect.signature(method) == inspect.signature(of_keras)
+    assert method.__doc__.startswith(f"As `keras.Model.{name}`; refuses ")
 
 
 def test_weights_of_a_dataset_are_refused_by_name():

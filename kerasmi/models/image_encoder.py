@@ -324,10 +324,11 @@ def _regions(feature_map: Tensor) -> Tensor:
     """`(B, h, w, D)` -> `(B, h * w, D)`, row by row."""
     height, width, dim = feature_map.shape[1:]
     # not ops.reshape to -1 images, which would cut a map of another size into
-    # regions of several images
-    return keras.layers.Reshape((height * width, dim), name="regions")(
-        feature_map
+    # regions of several images; a layer would round to the session's precision
+    reshape = keras.layers.Reshape(
+        (height * width, dim), dtype=feature_map.dtype, name="regions"
     )
+    return reshape(feature_map)
 
 
 def _pooled(feature_map: Tensor, pool: str) -> Tensor:

@@ -11,6 +11,7 @@ from kerasmi.held_out_images import compiled, local_maps
 from kerasmi.models.image_classifier import ImageClassifier
 
 HALF = ["mixed_bfloat16", "mixed_float16"]
+IMAGES = np.random.default_rng(0).random((2, 16, 16, 1), np.float32)
 
 
 @pytest.fixture
@@ -172,3 +173,18 @@ def test_a_model_of_float64_is_trained(in_precision):
     logs = made.train_on_batch(batch(8), return_dict=True)
     assert np.isfinite(list(logs.values())).all()
     assert made(batch(8)).dtype == "float64"
+
+
+@pytest.mark.parametrize(
+    ("policy", "session"),
+    [("float64", "float32"), ("float32", "mixed_float16")],
+)
+def test_regions_are_not_rounded_to_the_precision_of_a_session(
+    policy, session, in_precision
+):
+    made = in_precision(policy, image_encoder)
+    local_map = in_precision(policy, lambda: made.lower(IMAGES))
+    copy = in_precision(session, lambda: made.with_level("local"))
+    regions = copy.get_layer("regions")(local_map)
+    assert regions.dtype == local_map.dtype == policy
+    np.testing.assert_array_equal(np.ravel(regions), np.ravel(local_map))

@@ -79,7 +79,9 @@ def write(figure: Figure, file: str | BinaryIO, dpi: float) -> None:
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
-    figure.savefig(file, dpi=dpi)
+    # the user's settings of matplotlib may have another format
+    of_path = isinstance(file, str)
+    figure.savefig(file, dpi=dpi, format=None if of_path else "png")
 
 
 def to_array(figure: Figure) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Figures show what they were given, and leave pyplot alone."""
 
+import io
 import subprocess
 import sys
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -276,3 +278,10 @@ def test_a_figure_is_laid_out_once_and_looks_as_matplotlib_writes_it(
         imread(tmp_path / f"{name}.png") for name in ("ours", "theirs")
     )
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_file_gets_a_png_whatever_the_settings_of_matplotlib():
+    file = io.BytesIO()
+    with matplotlib.rc_context({"savefig.format": "pdf"}):
+        drawing.write(figures.training_curves(history()), file, 50)
+    assert file.getvalue().startswith(b"\x89PNG")

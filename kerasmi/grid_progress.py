@@ -142,9 +142,9 @@ def _rates(folder: GridFolder) -> dict[tuple[str, str], list[float]]:
         run = folder.run_of(member)
         encoders = member.recipe.retrain.encoders
         for stage, count in steps(member.recipe, encoders).items():
-            seconds = (
-                run.facts(stage).get("seconds") if run.is_done(stage) else 0
-            )
+            facts = run.facts(stage) if run.is_done(stage) else {}
+            # of stages at once each takes its time, and they share it
+            seconds = (facts.get("seconds") or 0) / facts.get("at_once", 1)
             if seconds and count:
                 rates = found.setdefault((member.variant, stage), [])
                 rates.append(seconds / count)

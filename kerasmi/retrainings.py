@@ -57,7 +57,6 @@ def run(
             that failed is warned of.
     """
     held_out = HeldOutImages(recipe, dataset)
-    work = _Retraining(recipe, run, dataset, encoder, strategy, held_out)
     todo = [
         (task, mode)
         for task in stages.tasks(recipe)
@@ -65,8 +64,12 @@ def run(
         if encoders is None or mode in encoders
     ]
     at_once = min(AT_ONCE, side_by_side.at_once(), len(todo))
-    # the devices of a strategy are busy together
-    if at_once < 2 or strategy.num_replicas_in_sync > 1:
+    if strategy.num_replicas_in_sync > 1:
+        at_once = 1  # the devices of a strategy are busy together
+    work = _Retraining(
+        recipe, run, dataset, encoder, strategy, held_out, at_once
+    )
+    if at_once < 2:
         for task, mode in todo:
             work.do(task, mode, reporter)
         return
@@ -122,6 +125,7 @@ class _Retraining:
     encoder: ImageEncoder | None
     strategy: tf.distribute.Strategy
     held_out: HeldOutImages
+    at_once: int
 
     def do(self, task: stages.Task, mode: str, reporter: Reporter) -> None:
         """Does a stage, if it is not done."""
@@ -151,5 +155,6 @@ class _Retraining:
             stage,
             seconds=round(time.monotonic() - begun, 3),
             labelled_images=len(drawn),
+            at_once=self.at_once,
         )
         resuming.forget(folder)

@@ -1,5 +1,6 @@
 """Grids around an experiment that is played, so without TensorFlow."""
 
+import json
 import re
 import subprocess
 import sys
@@ -176,6 +177,19 @@ def test_the_time_left_follows_the_steps_of_finished_stages(go, experiment):
         "retrain/pathology9/tuned": 40 * 2,
         "retrain/edema_severity/tuned": 40 * 2,
     }
+
+
+def test_stages_at_once_share_their_time(go):
+    folder = go(BOTH, only=["seed0"], seeds=2)
+    left = {m.name: m.recipe.retrain.encoders for m in folder.plan.members}
+    alone = seconds_left(folder, left)
+    for path in folder.path.rglob("retrain/**/done.json"):
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps({**facts, "at_once": 2}))
+    pretrainings = 2.0 * 4
+    retrainings = alone - pretrainings
+    found = seconds_left(folder, left)
+    assert found == pytest.approx(pretrainings + retrainings / 2)
 
 
 def test_no_time_is_guessed_before_anything_is_measured(tmp_path):

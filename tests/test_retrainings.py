@@ -84,6 +84,7 @@ def test_two_at_once_come_out_as_one_after_the_other(
         run = retrained(tmp_path / name, recipe, dataset, encoder)
         assert len(threads) == number
         assert all_done(run, names) == names
+        assert {run.facts(name)["at_once"] for name in names} == {number}
         for history in run.path.rglob("history.csv"):
             # the one column that tells of the clock
             frame = pd.read_csv(history).drop(columns="images_per_second")

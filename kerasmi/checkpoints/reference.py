@@ -4,7 +4,7 @@ Two things differ from the release where the numbers are the same: kernels are
 (height, width, in, out) here and (out, in, height, width) there; and the 768
 global features, 2x2x192, are numbered row by row and channel last here,
 channel first there (`flatten_order`). Their network reads images divided by
-their own maximum (peers.md 4.1); `ImageEncoder` reads them in [0, 1].
+their own maximum; `ImageEncoder` reads them in [0, 1].
 """
 
 import re

@@ -77,6 +77,6 @@ def check_size(height: int, width: int, max_pixels: int) -> None:
         )
     if longer > MAX_ASPECT * shorter:
         raise ImageRefused(
-            f"it is a strip of {width} x {height} pixels: one side is more "
-            f"than {MAX_ASPECT} times the other"
+            f"it is a strip: {width} x {height} pixels, one side more than "
+            f"{MAX_ASPECT} times the other"
         )

@@ -13,8 +13,9 @@ import tensorflow as tf
 from image_files import png, thorax
 from PIL import Image
 
-from kerasmi.data import formats
+from kerasmi.data import audit, formats
 from kerasmi.data.formats import ImageRefused
+from kerasmi.data.probes import check_size
 from kerasmi.errors import DataError
 
 SIDE = 48  # shorter side of `thorax`
@@ -270,8 +271,20 @@ def test_a_header_that_claims_too_much_is_refused():
     with pytest.raises(ImageRefused, match="limit of 100"):
         formats.probe(tall, max_pixels=100)
     strip = png(np.arange(900).reshape(1, 900) % 7, 0, 8)
-    with pytest.raises(ImageRefused, match="a strip of 900 x 1"):
+    with pytest.raises(ImageRefused, match="a strip: 900 x 1"):
         formats.probe(strip)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((9, 900), (8, 700)), ((9000, 9000), (10000, 8000))]
+)
+def test_the_audit_counts_images_of_a_wrong_shape_as_one_reason(shapes):
+    reasons = set()
+    for height, width in shapes:
+        with pytest.raises(ImageRefused) as refused:
+            check_size(height, width, 2**20)
+        reasons.add(audit.kind(str(refused.value)))
+    assert len(reasons) == 1
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,16 @@ def estimate(
     }
 
 
-def _short(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+_DECIMALS = {"talk, ms": 0, "minutes": 1, "cores": 0, "scores, GB": 2}
+
+
+def _cell(name: str, value: float) -> str:
+    """As it stands in docs/scale.md: no more digits than an estimate has."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if name in _DECIMALS:
+        return f"{value:,.{_DECIMALS[name]}f}"
+    return f"{value:.1f}" if value < 100 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -143,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---|" * len(rows[0]))
     for row in rows:
-        print("| " + " | ".join(_short(value) for value in row.values()) + " |")
+        print("| " + " | ".join(_cell(*pair) for pair in row.items()) + " |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Laws that the estimate of docs/scale.md obeys, whatever is assumed."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +41,12 @@ def test_the_critic_is_counted_as_the_encoders_give_it():
 def test_what_a_core_reaches_is_between_nothing_and_all():
     for kind in sizing.TOKENS:
         assert 0.2 < sizing.utilisation(kind) < 1
+
+
+@pytest.mark.parametrize("kind", sizing.TOKENS)
+def test_the_tables_of_the_page_are_printed(kind, capsys):
+    sizing.main(["--texts", kind])
+    printed = capsys.readouterr().out
+    table = printed[printed.index("| GPUs") :]
+    page = Path(__file__).parents[1] / "docs/scale.md"
+    assert table in page.read_text()

@@ -25,6 +25,9 @@ class Server:
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        # The operations of tokenizers: who trains has them from KerasHub.
+        import tensorflow_text  # noqa: F401
+
         data = tf.data.experimental.service
         self._dispatcher = data.DispatchServer(
             data.DispatcherConfig(port=port), start=True

@@ -1,7 +1,10 @@
 """Batches that servers prepare are those of this process, in its order."""
 
 import dataclasses
+import subprocess
+import sys
 
+import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,6 +12,7 @@ import tensorflow as tf
 from kerasmi.data import kept, pipeline, service, stream
 from kerasmi.data.augment import Augmentation
 from kerasmi.errors import RunError
+from kerasmi.models.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +22,17 @@ def servers():
     yield [server.address for server in made]
     for server in made:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def process():
+    """The address of a server that has imported nothing of this process."""
+    command = [sys.executable, "-m", "kerasmi.cli", "data", "serve"]
+    with subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, text=True
+    ) as server:
+        yield server.stdout.readline().strip()
+        server.terminate()
 
 
 def batches(dataset, tokenizer, first_epoch=0):
@@ -51,6 +66,22 @@ def test_the_batches_and_their_order_are_the_same(
     assert len(here) == len(there) > 5
     for one, other in zip(here, there, strict=True):
         assert one.keys() == other.keys()
+        for name, value in one.items():
+            np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def test_a_process_of_its_own_tokenises_and_makes_the_same_batches(
+    toy, process, monkeypatch
+):
+    # whose operations come with KerasHub, which no server imports
+    signs = [f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")]
+    words = [*signs, "heart", *"0123456789"]
+    real = Tokenizer(keras_hub.tokenizers.BertTokenizer(vocabulary=words))
+    monkeypatch.setattr(stream, "IN_MEMORY_BYTES", 0)
+    served = dataclasses.replace(toy, services=(process,))
+    here, there = (batches(data, real) for data in (toy, served))
+    assert len(here) == len(there) > 5
+    for one, other in zip(here, there, strict=True):
         for name, value in one.items():
             np.testing.assert_array_equal(value, other[name], err_msg=name)
 

@@ -134,7 +134,7 @@ def _assert_close(value, expected, scores):
     assert value == pytest.approx(expected, rel=1e-5, abs=tolerance)
 
 
-# --- the laws ------------------------------------------------------------------
+# --- the laws -----------------------------------------------------------------
 @pytest.mark.parametrize("texts_per_image", [1, 3])
 @pytest.mark.parametrize("bound", BOUNDS, **named)
 def test_bound_agrees_with_the_reference_in_loops(bound, texts_per_image):

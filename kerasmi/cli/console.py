@@ -31,8 +31,12 @@ class ConsoleReporter(Reporter):
     leave lines behind, on a terminal or not.
     """
 
-    def __init__(self, console: rich.console.Console | None = None) -> None:
-        self._screen = _Screen(
+    def __init__(
+        self,
+        console: rich.console.Console | None = None,
+        screen: "_Screen | None" = None,
+    ) -> None:
+        self._screen = screen or _Screen(
             console
             or rich.console.Console(stderr=True, highlight=False, markup=False)
         )
@@ -109,9 +113,7 @@ class ConsoleReporter(Reporter):
 
     def beside(self) -> "ConsoleReporter":
         """With a live line of its own, below those that are there."""
-        reporter = ConsoleReporter()
-        reporter._screen = self._screen
-        return reporter
+        return ConsoleReporter(screen=self._screen)
 
     def _print(self, text: str) -> None:
         self._screen.print(text)

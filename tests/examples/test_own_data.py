@@ -1,9 +1,8 @@
 import runpy
 import shlex
-import sys
 from pathlib import Path
 
-import pytest
+from refused_examples import refusal
 
 from kerasmi import preconditions, recipe
 from kerasmi.data.dataset import Dataset
@@ -33,13 +32,8 @@ def test_another_number_of_images_is_refused_in_one_line(
 ):
     program = str(ROOT / "examples/own_data.py")
     runpy.run_path(program)["main"](tmp_path, images=30)
-    capsys.readouterr()
-    typed = [program, "--folder", str(tmp_path), "--images", "40"]
-    monkeypatch.setattr(sys, "argv", typed)
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(program, run_name="__main__")
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == (
+    words = ["--folder", tmp_path, "--images", 40]
+    assert refusal(program, words, monkeypatch, capsys) == (
         f"Error: {tmp_path / 'records'}: holds another data set (its made_by"
         " differs); name another folder, or remove it.\n"
     )

@@ -1,9 +1,9 @@
 import runpy
-import sys
 from pathlib import Path
 
 import keras
 import pytest
+from refused_examples import refusal
 
 from kerasmi.data import records
 from kerasmi.data.sources import phantom
@@ -34,13 +34,9 @@ def test_another_number_of_images_is_refused_in_one_line(
         made_by={"images": 4},
         image_size=64,
     )
-    program = str(ROOT / "examples/quickstart.py")
-    typed = [program, "--folder", str(tmp_path), "--images", "8"]
-    monkeypatch.setattr(sys, "argv", typed)
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(program, run_name="__main__")
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == (
+    program = ROOT / "examples/quickstart.py"
+    words = ["--folder", tmp_path, "--images", 8]
+    assert refusal(program, words, monkeypatch, capsys) == (
         f"Error: {tmp_path / 'data'}: holds another data set (its made_by"
         " differs); name another folder, or remove it.\n"
     )

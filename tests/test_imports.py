@@ -1,6 +1,7 @@
 """Who may import whom: read from the source of every file, and tried."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,21 @@ def test_a_file_imports_only_what_its_group_may(path):
         if first == "kerasmi" and rest and rest[0] != "__version__":
             theirs = _group(rest[0])
             assert theirs in {group, *friends}, f"{group} imports {name}"
+
+
+def test_the_page_on_architecture_shows_these_groups():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"(?m)^\| ([a-z ]+) \| (`.*`) \| (.*) \|$", page)
+    shown = {tier: (files, friends) for tier, files, friends in rows}
+    assert set(shown) == {*GROUPS, "cli"}
+    above = set()
+    for tier, (modules, friends, _) in GROUPS.items():
+        files, said = shown[tier]
+        assert {f.rstrip("/") for f in re.findall(r"`(.*?)`", files)} == modules
+        named = said.partition(";")[0].split(", ")
+        named = above if "all of the above" in named else named
+        assert {name for name in named if name in GROUPS} == friends, tier
+        above = above | {tier}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")))

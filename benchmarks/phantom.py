@@ -58,6 +58,13 @@ def differences(outputs: dict[tuple[str, int], Path]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
+def _text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Fractions to three digits, a dash where there is none."""
+    fractions = frame.select_dtypes("float")
+    text = fractions.map(lambda x: "-" if pd.isna(x) else f"{x:.3f}")
+    return frame.assign(**text)
+
+
 def main() -> None:
     """Runs what is missing and prints the tables."""
     parser = argparse.ArgumentParser(
@@ -86,12 +93,12 @@ def main() -> None:
         results[results["label"] == "mean"], ("recipe", "encoder", "task")
     )
     print("Mean AUC on the test images, over seeds\n")
-    print(tables.markdown(means.round(3).fillna("-")))
+    print(tables.markdown(_text(means)))
     if len({*arguments.recipes} - {BASELINE}) and BASELINE in arguments.recipes:
         print("\nMinus image-only, on the same images, by seed\n")
         columns = ["recipe", "encoder", "task", "seed"]
         columns += ["difference", "low", "high"]
-        print(tables.markdown(differences(outputs)[columns].round(3)))
+        print(tables.markdown(_text(differences(outputs)[columns])))
 
 
 if __name__ == "__main__":

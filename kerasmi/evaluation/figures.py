@@ -218,8 +218,8 @@ def _forest_text(axes: Axes, place: int, rows: pd.DataFrame) -> None:
             va="center",
             ha="right",
             fontsize=9,
+            # upright: matplotlib keeps each font's file open, for ever
             color=GREY,
-            style="italic",
         )
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
+from matplotlib.font_manager import findfont
 from matplotlib.image import imread
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 from kerasmi.evaluation import auc, drawing, figures, region_maps
 
@@ -170,6 +172,18 @@ def test_the_forest_marks_each_value_and_names_what_is_not_defined():
     assert np.isin(values, marks).all()
     assert "not defined: no negative" in words(axes)
     assert "30 / 30" in words(axes)
+
+
+def test_a_note_of_what_is_not_defined_opens_no_other_font():
+    def fonts(rows):
+        figure = figures.forest(auc.evaluate(rows, resamples=20))
+        texts = figure.findobj(Text)
+        return {findfont(text.get_fontproperties()) for text in texts}
+
+    rows = predictions()
+    defined = rows[rows["label"] == "Edema"]
+    # matplotlib keeps the file of each font open as long as the process lives
+    assert fonts(rows) == fonts(defined)
 
 
 def test_the_map_colours_the_region_with_the_highest_score():

@@ -2,8 +2,8 @@
 
 What ends a sentence is decided mark by mark, since in reports most full
 stops after a digit are decimals or list numbers. Only three things are left
-out: list marks (`1.`, `(2)`, `-`), section headings (`FINDINGS:`), and what
-holds neither a letter nor a digit.
+out: list marks (`1.`, `(2)`, `a.`, `-`), section headings (`FINDINGS:`), and
+what holds neither a letter nor a digit.
 """
 
 import re
@@ -32,8 +32,14 @@ _LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)
 
 # 1. or 1) or (1), then a space, the end, or a word glued to it; the comma of
 # a mistyped "2., " goes with its mark.
+# It follows a space, or is glued to a sentence: "Clear lungs.2.Large heart."
+_PLACE = r"(?:(?<!\S)|(?<=[a-z]{2}[.:;]))"
 _MARK = re.compile(
-    r"(?<!\S)\(?(\d{1,2})([.)])(?:(?<=\.),)?(?=\s|$|[A-Z][A-Za-z])"
+    _PLACE + r"\(?(\d{1,2})([.)])(?:(?<=\.),)?(?=\s|$|[A-Z][A-Za-z])"
+)
+# a. or a) or (a), before a word, or a number and a word.
+_LETTERED = re.compile(
+    _PLACE + r"(\(?)([A-Za-z])([.)])(?=\s?(?:\d[\d.]{0,5}\s?)?[^\W\d_]{2})"
 )
 # "of rib 2. The heart": after these words a number is no list mark.
 _COUNTED = re.compile(
@@ -112,7 +118,8 @@ def _fragments(text: str) -> Iterator[str]:
     text = _SPACES.sub(" ", _NEWLINE.sub("\n", text))
     for block in _BREAK.split(text):
         for item in _items(block):
-            yield from _ends(" ".join(item.split()))
+            for part in _lettered(item):
+                yield from _ends(" ".join(part.split()))
 
 
 def _items(block: str) -> Iterator[str]:
@@ -129,10 +136,48 @@ def _items(block: str) -> Iterator[str]:
             follows = number == 1 and (
                 mark.start() < last_two or _titled(block, mark.start())
             )
+        if _is_glued(block, mark):
+            goes_on = previous > 0 and number == previous + 1
+            begins = number == 1 and block[mark.start() - 1] == ":"
+            if not (goes_on or (begins and mark.start() < last_two)):
+                continue
         if _is_list_mark(block, mark, follows, number in (1, previous + 1)):
             yield block[start : mark.start()]
             start, previous, style = mark.end(), number, mark[2]
     yield block[start:]
+
+
+def _lettered(item: str) -> Iterator[str]:
+    """Cuts at `a. ... b. ...` and leaves the letters out."""
+    lists: list[list[re.Match[str]]] = []
+    for mark in filter(lambda m: _begins(item, m), _LETTERED.finditer(item)):
+        if mark[2] in "aA":
+            lists.append([mark])
+        elif lists and _next(lists[-1][-1]) == mark.groups():
+            lists[-1].append(mark)
+    start = 0
+    for mark in (mark for marks in lists if len(marks) > 1 for mark in marks):
+        yield item[start : mark.start()]
+        start = mark.end()
+    yield item[start:]
+
+
+def _next(mark: re.Match[str]) -> tuple[str, ...]:
+    """Returns what the mark after a lettered one consists of."""
+    return mark[1], chr(ord(mark[2]) + 1), mark[3]
+
+
+def _begins(item: str, mark: re.Match[str]) -> bool:
+    """Returns whether a line or a sentence ends before a mark."""
+    before = item[max(0, mark.start() - _REACH) : mark.start()]
+    left = before.rstrip()
+    if not left or "\n" in before[len(left) :]:
+        return True
+    return left[-1] in ".:;?!" and not _ABBREVIATION.search(left[:-1])
+
+
+def _is_glued(block: str, mark: re.Match[str]) -> bool:
+    return mark.start() > 0 and not block[mark.start() - 1].isspace()
 
 
 def _titled(block: str, start: int) -> bool:

@@ -50,6 +50,17 @@ class Reporter:
         return self
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """A number of things: `1 row`, `2,000 rows`.
+
+    Args:
+        number: how many.
+        one: the word for one of them.
+        several: the word for several; None adds an s.
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def clock(seconds: float) -> str:
     """Seconds as 1:12 or 2:03:04."""
     minutes, second = divmod(round(seconds), 60)

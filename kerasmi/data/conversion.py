@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ SIGNATURE = {
     "decoder": tf.TensorSpec((), tf.int32),
     "shape": tf.TensorSpec((2,), tf.int32),
     "range": tf.TensorSpec((2,), tf.float32),
+    "padding": tf.TensorSpec((2,), tf.float32),  # first above last: none
     "sigmoid": tf.TensorSpec((), tf.bool),
     "inverted": tf.TensorSpec((), tf.bool),
     "deep": tf.TensorSpec((), tf.bool),
@@ -57,8 +59,15 @@ def to_pixels(
     found = tf.debugging.assert_equal(
         tf.shape(pixels)[:2], image["shape"], "not of the size announced"
     )
+    padded = image["padding"][0] <= image["padding"][1]
+    is_padding = partial(_is_padding, pixels, image["padding"])
     with tf.control_dependencies([found]):
-        low, high = _limits(pixels, image["range"])
+        values = tf.cond(
+            padded,
+            lambda: pixels[~is_padding()],
+            lambda: tf.reshape(pixels, [-1]),
+        )
+        low, high = _limits(values, image["range"])
     scaled = (pixels - low) / (high - low)
     scaled = tf.cond(
         image["sigmoid"],
@@ -66,6 +75,9 @@ def to_pixels(
         lambda: tf.clip_by_value(scaled, 0.0, 1.0),
     )
     scaled = tf.where(image["inverted"], 1.0 - scaled, scaled)
+    scaled = tf.cond(
+        padded, lambda: tf.where(is_padding(), 0.0, scaled), lambda: scaled
+    )
     limit = tf.where(image["deep"], 65535.0, 255.0)
     levels = tf.round(images.resize(scaled, size)[..., 0] * limit)
     return tf.cast(levels, tf.uint16), image["deep"]
@@ -110,25 +122,30 @@ def _over_black(pixels: Tensor) -> Tensor:
     return _luminance(pixels[..., :3] * pixels[..., 3:] / 65535.0)
 
 
-def _limits(pixels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def _is_padding(pixels: Tensor, padding: Tensor) -> Tensor:
+    """Which values pad the picture: those from the first to the last."""
+    return (pixels >= padding[0]) & (pixels <= padding[1])
+
+
+def _limits(values: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """The values that become 0 and 1; an image of one value is an error."""
-    lowest, highest = tf.reduce_min(pixels), tf.reduce_max(pixels)
+    lowest, highest = tf.reduce_min(values), tf.reduce_max(values)
     blank = tf.debugging.assert_less(lowest, highest, "blank")
     with tf.control_dependencies([blank]):
         limits = tf.cond(
             tf.math.is_nan(wanted[0]),
-            lambda: _percentiles(pixels, lowest, highest),
+            lambda: _percentiles(values, lowest, highest),
             lambda: wanted,
         )
     return limits[0], limits[1]
 
 
-def _percentiles(pixels: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
+def _percentiles(values: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
     """Cuts `TAIL` of the pixels at each end; the same from both ends.
 
     So an image and its negative are cut alike.
     """
-    levels = tf.cast(tf.reshape(pixels, [-1]), tf.int32)
+    levels = tf.cast(values, tf.int32)
     counts = tf.math.bincount(levels, minlength=_LEVELS, maxlength=_LEVELS)
     share = tf.cast(TAIL * tf.cast(tf.size(levels), tf.float64), tf.int32)
     limits = tf.stack(

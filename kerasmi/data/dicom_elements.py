@@ -43,19 +43,29 @@ def is_dicom(content: bytes) -> bool:
     return content[128:132] == _MARK
 
 
-def data_set(content: bytes, max_bytes: int) -> tuple[str, bytes]:
-    """Splits a file into transfer syntax and data set.
+def is_without_mark(content: bytes) -> bool:
+    """Whether a file begins as a DICOM data set does, without the mark.
+
+    Its first element is then of group 2 or 8, in little endian, its type
+    named by two capitals or left out before a short length.
+    """
+    if content[:2] not in (b"\x02\0", b"\x08\0") or len(content) < 8:
+        return False
+    vr, length = content[4:6], int.from_bytes(content[4:8], "little")
+    return (vr.isalpha() and vr.isupper()) or length < len(content)
+
+
+def transfer_syntax(content: bytes) -> tuple[str, int]:
+    """Reads a file's own header.
 
     Args:
         content: The bytes of the file.
-        max_bytes: The most that a deflated data set may unpack to.
 
     Returns:
-        The transfer syntax's UID, and the bytes behind the file's own
-        header, unpacked where they were deflated.
+        The transfer syntax's UID, and where the data set begins.
 
     Raises:
-        ImageRefused: No transfer syntax, a damaged header, too large.
+        ImageRefused: No transfer syntax, a damaged header.
     """
     syntax, at = "", 132
     # The file's own header, group 2, is explicit little endian always.
@@ -67,11 +77,8 @@ def data_set(content: bytes, max_bytes: int) -> tuple[str, bytes]:
         at = end
     syntax = syntax.strip("\0 ")
     if not syntax:
-        raise ImageRefused("a DICOM file that names no transfer syntax")
-    body = content[at:]
-    if syntax == DEFLATED:
-        body = inflate(body, -zlib.MAX_WBITS, max_bytes)
-    return syntax, body
+        raise ImageRefused("its header names no transfer syntax")
+    return syntax, at
 
 
 def inflate(packed: bytes, wbits: int, max_bytes: int) -> bytes:

@@ -10,19 +10,23 @@ that holds nothing but their layout. What comes back are the stored values.
 
 import math
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 from kerasmi.data import dicom_elements as coding
 from kerasmi.data import dicom_syntaxes as syntaxes
 from kerasmi.data.dicom_elements import Element
+from kerasmi.data.dicom_padding import padding_range
 from kerasmi.data.dicom_streams import check_stream
 from kerasmi.data.probes import ImageRefused, Probe, Window, check_size
+from kerasmi.reporter import counted
 
 _SAMPLES, _PHOTOMETRIC = 0x00280002, 0x00280004
 _FRAMES, _ROWS, _COLUMNS = 0x00280008, 0x00280010, 0x00280011
 _ALLOCATED, _STORED = 0x00280100, 0x00280101
 _HIGH_BIT, _SIGNED = 0x00280102, 0x00280103
+_PADDING, _PADDING_LIMIT = 0x00280120, 0x00280121
 _CENTRE, _WIDTH, _FUNCTION = 0x00281050, 0x00281051, 0x00281056
 _INTERCEPT, _SLOPE = 0x00281052, 0x00281053
 _LOSSY, _VALUE_TABLE = 0x00282110, 0x00283000
@@ -39,12 +43,16 @@ class DataSet:
     """A DICOM file's elements, and their values by tag."""
 
     def __init__(self, content: bytes, max_pixels: int):
-        room = 2 * max_pixels + coding.HEADER_ROOM
-        self.syntax, self.body = coding.data_set(content, room)
+        self._room = 2 * max_pixels + coding.HEADER_ROOM
+        self.syntax, start = coding.transfer_syntax(content)
+        self.body = content[start:]
         self._elements: dict[int, Element] = {}
 
     def read(self) -> None:
-        """Finds the elements."""
+        """Finds the elements, once; unpacks them where they are deflated."""
+        if self.syntax == coding.DEFLATED:
+            wbits = -zlib.MAX_WBITS
+            self.body = coding.inflate(self.body, wbits, self._room)
         found = coding.elements(self.body, self.syntax)
         self._elements = {element.tag: element for element in found}
 
@@ -58,14 +66,19 @@ class DataSet:
         Raises:
             ImageRefused: The element is missing and has no default.
         """
-        value = self._value(
-            tag, lambda body, e: coding.number(body, e, self.syntax)
-        )
+        value = self.some(tag)
         if value is not None:
-            return int(value)
+            return value
         if default is None:
             raise ImageRefused(f"no {_MEANT[tag]} in its header")
         return default
+
+    def some(self, tag: int) -> int | None:
+        """Returns a binary whole number; None where there is none."""
+        value = self._value(
+            tag, lambda body, e: coding.number(body, e, self.syntax)
+        )
+        return None if value is None else int(value)
 
     def text(self, tag: int) -> str:
         """Returns a text; empty where the element is missing."""
@@ -112,7 +125,10 @@ def probe_dicom(content: bytes, max_pixels: int) -> Probe:
         ImageRefused: A transfer syntax that is not decoded, several frames,
             colour, a depth other than 8 to 16 bits, pixel data cut off.
     """
-    data = DataSet(content, max_pixels)
+    try:
+        data = DataSet(content, max_pixels)
+    except ImageRefused as refused:
+        raise ImageRefused(f"DICOM: {refused}") from None
     try:
         return _probe(data, max_pixels)
     except ImageRefused as refused:
@@ -166,18 +182,22 @@ def _probe(data: DataSet, max_pixels: int) -> Probe:
     height, width = data.whole(_ROWS), data.whole(_COLUMNS)
     check_size(height, width, max_pixels)
     slope = data.decimal(_SLOPE)
+    bits, signed = _bits(data), bool(data.whole(_SIGNED, 0))
     probe = Probe(
         kind="dicom",
         height=height,
         width=width,
-        bits=_bits(data),
+        bits=bits,
         transfer_syntax=data.syntax,
         photometric=data.text(_PHOTOMETRIC),
-        signed=bool(data.whole(_SIGNED, 0)),
+        signed=signed,
         slope=1.0 if slope is None else slope,
         intercept=data.decimal(_INTERCEPT) or 0.0,
         window=_window(data),
         value_table=_VALUE_TABLE in data,
+        padding=padding_range(
+            data.some(_PADDING), data.some(_PADDING_LIMIT), bits, signed
+        ),
         overlays=sum(tag in data for tag in _OVERLAY_ROWS),
         lossy=data.syntax in syntaxes.LOSSY or data.text(_LOSSY) == "01",
     )
@@ -190,12 +210,19 @@ def _check_one_gray_frame(data: DataSet) -> None:
     if frames is not None and frames != 1:
         raise ImageRefused(f"{frames:g} frames; one picture is expected")
     photometric = data.text(_PHOTOMETRIC)
+    samples = data.whole(_SAMPLES, 1)
+    if not photometric:
+        raise ImageRefused(
+            "no Photometric Interpretation in its header, which tells bright "
+            "from dark; write MONOCHROME2 there, or MONOCHROME1 where small "
+            "values are bright"
+        )
     gray = photometric in ("MONOCHROME1", "MONOCHROME2")
-    if not gray or data.whole(_SAMPLES, 1) != 1:
+    if not gray or samples != 1:
         raise ImageRefused(
             f"photometric interpretation {photometric[:16]!r} with "
-            f"{data.whole(_SAMPLES, 1)} values a pixel; expected MONOCHROME1 "
-            "or MONOCHROME2 with one"
+            f"{counted(samples, 'value')} a pixel; expected MONOCHROME1 or "
+            "MONOCHROME2 with one"
         )
 
 
@@ -204,8 +231,8 @@ def _bits(data: DataSet) -> int:
     highest = data.whole(_HIGH_BIT, stored - 1)
     if allocated not in (8, 16) or not 2 <= stored <= allocated:
         raise ImageRefused(
-            f"{stored} bits stored in {allocated}; expected at most 8 in 8 "
-            "or at most 16 in 16"
+            f"{counted(stored, 'bit')} stored in {allocated}; expected at most "
+            "8 in 8 or at most 16 in 16"
         )
     if highest != stored - 1:
         raise ImageRefused(

@@ -12,10 +12,11 @@ what is damaged, cut off, too large or of a kind that cannot be decoded. Then
 
 What becomes of a picture: colour becomes its luminance (0.299 R + 0.587 G +
 0.114 B); what is transparent is laid over black; a DICOM's overlays are left
-out. Dark is always air: MONOCHROME1 is inverted, once. EXIF rotations are
-not applied. Grey levels are mapped as `INTENSITIES` says, the shorter side
-is scaled to the size asked for, and the result has 8 bits where the file has
-at most 8, else 16.
+out. Dark is always air: MONOCHROME1 is inverted, once. What pads a DICOM
+(Pixel Padding Value and Range Limit) is black and does not count in its
+percentiles. EXIF rotations are not applied. Grey levels are mapped as
+`INTENSITIES` says, the shorter side is scaled to the size asked for, and the
+result has 8 bits where the file has at most 8, else 16.
 """
 
 import math
@@ -84,6 +85,11 @@ def probe(content: bytes, max_pixels: int = MAX_PIXELS) -> Probe:
         return probe_dicom(content, max_pixels)
     if not content.strip(b"\0"):
         raise ImageRefused(f"an empty file ({len(content)} bytes)")
+    if dicom_elements.is_without_mark(content):
+        raise ImageRefused(
+            "DICOM without its 128 free bytes and the mark DICM; write it anew "
+            "with them, as pydicom's `dcmwrite(..., enforce_file_format=True)`"
+        )
     kinds = [k for start, k in _OTHERS.items() if content.startswith(start)]
     raise ImageRefused(
         f"expected PNG, JPEG or DICOM, received {(kinds or ['other data'])[0]}"
@@ -127,6 +133,7 @@ def prepare(
         "shape": (known.height, known.width),
         "range": _range(known, intensity),
         "sigmoid": window is not None and window.function == "SIGMOID",
+        "padding": (1.0, 0.0) if known.padding is None else known.padding,
         "inverted": (known.photometric == "MONOCHROME1") != falling,
         "deep": known.bits > 8,
     }

@@ -45,6 +45,8 @@ class Probe:
         intercept: Rescale Intercept.
         window: The file's own window, the first one; None where it has none.
         value_table: Whether a Modality LUT Sequence stands in for the slope.
+        padding: The first and the last of DICOM's padding values, as decoded
+            (`dicom_padding.padding_range`); None where it has none.
         overlays: Number of overlay planes: drawings beside the pixels.
         lossy: Whether the file was, or says it once was, coded with loss.
     """
@@ -61,6 +63,7 @@ class Probe:
     intercept: float = 0.0
     window: Window | None = None
     value_table: bool = False
+    padding: tuple[int, int] | None = None
     overlays: int = 0
     lossy: bool = False
 

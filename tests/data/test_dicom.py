@@ -28,6 +28,7 @@ from pydicom.sequence import Sequence
 from kerasmi.data import dicom as decoder
 from kerasmi.data import formats
 from kerasmi.data.dicom_header import plain
+from kerasmi.data.dicom_padding import padding_range
 from kerasmi.data.formats import ImageRefused
 
 SIDE = 48
@@ -252,6 +253,92 @@ def test_full_range_is_that_of_the_bits_stored():
         np.testing.assert_allclose(out, expected, atol=0.51)
 
 
+def padded(pixels, value, side=12):
+    """The picture in a frame of padding: the frame's mask, and all of it."""
+    framed = np.pad(pixels, side, constant_values=value)
+    return np.pad(np.zeros(pixels.shape, bool), side, constant_values=1), framed
+
+
+@decodes
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("intensity", ["percentile", "full"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_padding_is_black_and_is_not_counted(signed, intensity, photometric):
+    pixels = thorax(10, signed)
+    options = {"bits": 12, "photometric": photometric}
+    alone = converted(dicom(pixels, **options), intensity, size=48)
+    for value in (2047, -2048) if signed else (4095, 0):
+        frame, framed = padded(pixels, value)
+        content = dicom(framed, **options, PixelPaddingValue=value)
+        assert stored(content).max() == max(value, pixels.max())
+        out = converted(content, intensity, size=72)
+        assert (out[frame] == 0).all()
+        picture = out[~frame].reshape(alone.shape)
+        # the picture may itself have the value
+        same = pixels != value
+        np.testing.assert_allclose(picture[same], alone[same], atol=1)
+        assert alone[same].max() > 0
+
+
+@decodes
+def test_a_limit_makes_padding_of_all_values_up_to_it():
+    pixels = thorax(10) + 500
+    alone = converted(dicom(pixels, bits=12), size=48)
+    frame, framed = padded(pixels, 0)
+    framed[:6] = 300
+    for ends in ((0, 300), (300, 0)):
+        value, limit = ends
+        elements = {"PixelPaddingValue": value, "PixelPaddingRangeLimit": limit}
+        out = converted(dicom(framed, bits=12, **elements), size=72)
+        assert (out[frame] == 0).all()
+        picture = out[~frame].reshape(alone.shape)
+        np.testing.assert_array_equal(picture, alone)
+    only = converted(dicom(framed, bits=12, PixelPaddingValue=0), size=72)
+    assert (only[~frame].reshape(alone.shape) != alone).any()
+
+
+@decodes
+def test_padding_in_a_window_is_black_and_all_of_it_is_blank():
+    pixels = thorax(12)
+    window = {"WindowCenter": "100", "WindowWidth": "50"}
+    frame, framed = padded(pixels, 4095)
+    content = dicom(framed, PixelPaddingValue=4095, **window)
+    assert (converted(content, "window", size=72)[frame] == 0).all()
+    nothing = dicom(np.where(pixels > np.median(pixels), 7, 9).astype("u2"))
+    assert len(np.unique(converted(nothing))) == 2
+    nothing = dicom(
+        np.where(pixels > np.median(pixels), 7, 9).astype("u2"),
+        PixelPaddingValue=7,
+        PixelPaddingRangeLimit=9,
+    )
+    with pytest.raises(ImageRefused, match="every pixel has the same value"):
+        converted(nothing)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((None, None, 12, False), None),
+        ((None, 5, 12, False), None),
+        ((0, None, 12, False), (0, 0)),
+        ((4000, 5000, 12, False), (4000, 4095)),
+        ((5000, None, 12, False), None),  # no stored value is that large
+        ((0x10000 - 2000, None, 16, True), (30768, 30768)),
+        ((0x10000 - 2000, 0x10000 - 1900, 12, True), (48, 148)),
+        ((0x10000 - 2049, None, 12, True), None),
+    ],
+)
+def test_the_values_that_pad_are_those_of_the_standard(given, expected):
+    assert padding_range(*given) == expected
+
+
+def test_padding_is_read_from_files_of_pydicom():
+    for name, expected in (("CT_small.dcm", 30768), ("MR_small.dcm", None)):
+        with open(get_testdata_file(name), "rb") as file:
+            known = formats.probe(file.read())
+        assert known.padding == (expected and (expected, expected)), name
+
+
 @decodes
 def test_percentiles_are_the_default_and_affine():
     pixels = thorax(10)
@@ -343,9 +430,11 @@ def _end_of_file_header(content):
         ({"NumberOfFrames": "many"}, "00280008 is not a number"),
         ({"PhotometricInterpretation": "RGB"}, "'RGB'"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "'PALETTE COLOR'"),
-        ({"PhotometricInterpretation": ""}, "MONOCHROME1 or MONOCHROME2"),
+        ({"PhotometricInterpretation": ""}, "no Photometric .* write MONO"),
+        ({"PhotometricInterpretation": None}, "no Photometric .* write MONO"),
+        ({"PhotometricInterpretation": "RGB"}, "with 1 value a pixel"),
         ({"SamplesPerPixel": 3}, "3 values a pixel"),
-        ({"BitsAllocated": 1, "BitsStored": 1}, "1 bits stored in 1"),
+        ({"BitsAllocated": 1, "BitsStored": 1}, "1 bit stored in 1"),
         ({"BitsAllocated": 32, "BitsStored": 32}, "32 bits stored in 32"),
         ({"BitsStored": 17}, "17 bits stored in 16"),
         ({"HighBit": 15}, "up to bit 15; expected 11"),
@@ -407,10 +496,33 @@ def test_pixels_not_coded_as_announced_are_refused(tmp_path):
 def test_a_file_that_names_no_transfer_syntax_is_refused():
     content = dicom(thorax(12))
     start = _end_of_file_header(content)
-    with pytest.raises(ImageRefused, match="names no transfer syntax"):
+    with pytest.raises(ImageRefused, match=r"^DICOM: .* no transfer syntax"):
         formats.probe(content[:132] + content[start:])
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_dicom_without_its_mark_is_told_so(syntax):
+    content = dicom(thorax(12), syntax)
+    start = _end_of_file_header(content)
+    # its own header, or none at all
+    for rest in (content[132:], content[start:]):
+        with pytest.raises(ImageRefused, match=r"without .* mark DICM; write"):
+            formats.probe(rest)
     with pytest.raises(ImageRefused, match="other data"):
-        formats.probe(content[132:])
+        formats.probe(b"\x08\0" + b"\xff" * 90)
+
+
+@pytest.mark.parametrize("where", [0.2, 0.6, 0.99])
+def test_a_cut_deflated_file_is_told_to_be_dicom(where):
+    content = dicom(thorax(12), "deflated")
+    start = _end_of_file_header(content)
+    cut = content[: start + int(where * (len(content) - start))]
+    with pytest.raises(ImageRefused) as error:
+        formats.probe(cut)
+    assert str(error.value) == (
+        "DICOM, Deflated Explicit VR Little Endian (1.2.840.10008.1.2.1.99): "
+        "packed data that are cut off"
+    )
 
 
 def sequences():

@@ -36,7 +36,7 @@ from kerasmi.forgetting import forget as forget
 from kerasmi.models import loading
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.recipe import Recipe
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 from kerasmi.run_log import LOG, RunLog
 from kerasmi.runs import Run
 from kerasmi.sheet import sheet
@@ -328,7 +328,8 @@ def describe(
         (
             "image encoder",
             f"{recipe.image_encoder.preset}: {recipe.data.image_size} pixels "
-            f"-> {regions} x {dim}, {encoder.count_params():,} parameters",
+            f"-> {regions} x {dim}, "
+            f"{counted(encoder.count_params(), 'parameter')}",
         )
     )
     if recipe.objective is not None:
@@ -336,8 +337,9 @@ def describe(
         lines.append(
             (
                 "pretrain",
-                f"{target.scope} {target.bound}, {how.epochs} epochs of "
-                f"batches of {how.batch_size}, {how.sentences} text(s) each"
+                f"{target.scope} {target.bound}, "
+                f"{counted(how.epochs, 'epoch')} of batches of "
+                f"{how.batch_size}, {counted(how.sentences, 'text')} each"
                 + _pretraining_steps(recipe, dataset),
             )
         )
@@ -346,8 +348,9 @@ def describe(
             lines.append(
                 (
                     task.stage(mode),
-                    f"{_labels(recipe)} images, {recipe.retrain.epochs} epochs "
-                    f"of batches of {recipe.retrain.batch_size}"
+                    f"{_labels(recipe)}, "
+                    f"{counted(recipe.retrain.epochs, 'epoch')} of batches of "
+                    f"{recipe.retrain.batch_size}"
                     + _retraining_steps(recipe, dataset, task),
                 )
             )
@@ -360,7 +363,7 @@ def describe(
 def _pretraining_steps(recipe: Recipe, dataset: Dataset | None) -> str:
     if dataset is None or recipe.pretrain is None:
         return ""
-    return f": {preconditions.steps(recipe.pretrain, dataset)} steps"
+    return f": {counted(preconditions.steps(recipe.pretrain, dataset), 'step')}"
 
 
 def _retraining_steps(
@@ -370,14 +373,16 @@ def _retraining_steps(
         return ""
     images = len(labelled.drawn_images(recipe, dataset, task))
     steps = -(-images // recipe.retrain.batch_size) * recipe.retrain.epochs
-    return f": {steps} steps on {images}"
+    return f": {counted(steps, 'step')} on {images}"
 
 
 def _labels(recipe: Recipe) -> str:
     asked = recipe.retrain.labels
     if isinstance(asked, float):
-        return f"{asked:.6g} of the labelled"
-    return f"{asked or 'all'} labelled"
+        return f"{asked:.6g} of the labelled images"
+    if asked is None:
+        return "all labelled images"
+    return counted(asked, "labelled image")
 
 
 def _data_line(recipe: Recipe) -> str:

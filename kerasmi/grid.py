@@ -9,7 +9,7 @@ from kerasmi.grid_folder import GridFolder
 from kerasmi.grid_progress import GridProgress, seconds_left
 from kerasmi.grid_schema import Member
 from kerasmi.recipe import Recipe
-from kerasmi.reporter import Reporter, clock
+from kerasmi.reporter import Reporter, clock, counted
 from kerasmi.runs import Run
 
 if TYPE_CHECKING:
@@ -140,8 +140,9 @@ def _failure(
 ) -> TrainingError:
     first = next(iter(failed.values()))
     error = TrainingError(
-        f"{folder.path}: {len(failed)} of {len(folder.plan.members)} runs"
-        f" failed: {', '.join(failed)}; the first: {first}"
+        f"{folder.path}: {len(failed)} of"
+        f" {counted(len(folder.plan.members), 'run')} failed:"
+        f" {', '.join(failed)}; the first: {first}"
     )
     error.__cause__ = first
     return error

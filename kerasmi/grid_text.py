@@ -7,6 +7,7 @@ from kerasmi import recipe_yaml
 from kerasmi.errors import RecipeError
 from kerasmi.grid_schema import GridRecipe, Member, Plan
 from kerasmi.recipe_section import flatten
+from kerasmi.reporter import counted
 
 
 def dump(plan: Plan, full: bool = True) -> str:
@@ -28,7 +29,7 @@ def dump(plan: Plan, full: bool = True) -> str:
 
 def _comments(plan: Plan) -> Iterator[str]:
     yield ""
-    yield f"{len(plan.members)} runs:"
+    yield f"{counted(len(plan.members), 'run')}:"
     yield from (f"  {member.name}" for member in plan.members)
     first = {m.variant: m.recipe.settings() for m in reversed(plan.members)}
     order = dict.fromkeys(member.variant for member in plan.members)

@@ -13,6 +13,7 @@ from kerasmi.evaluation import grounding
 from kerasmi.evaluation.grounding import Cases, regions_of_boxes
 from kerasmi.evaluation.region_maps import Box, seen_square
 from kerasmi.held_out_split import HeldOutSplit
+from kerasmi.reporter import counted
 
 
 def check(split: HeldOutSplit) -> None:
@@ -69,7 +70,8 @@ def of_boxes(split: HeldOutSplit, file: Path) -> tuple[Cases, int]:
     here = frame["image_id"].isin(split.rows["image_id"])
     if not here.any():
         raise DataError(
-            f"{file}: none of its {len(frame)} boxes is of a {split.split}"
+            f"{file}: none of its {counted(len(frame), 'box', 'boxes')} is of a"
+            f" {split.split}"
             " image with a report."
         )
     mine = frame[here]

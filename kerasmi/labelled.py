@@ -7,6 +7,7 @@ from kerasmi.data.dataset import Dataset
 from kerasmi.errors import DataError
 from kerasmi.evaluation import auc
 from kerasmi.recipe import Recipe
+from kerasmi.reporter import counted
 from kerasmi.stages import Task
 
 
@@ -26,8 +27,9 @@ def drawn_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
     wanted = _number(asked, len(images))
     if not len(images) or len(images) < wanted or wanted < 1:
         raise DataError(
-            f"{dataset.path}: {len(images)} training images have a usable "
-            f"label of {this.name}; retrain.labels asks for {asked or 'all'}. "
+            f"{dataset.path}: {counted(len(images), 'training image')} with a "
+            f"usable label of {this.name}; retrain.labels asks for "
+            f"{asked or 'all'}. "
             "Change it, or data.uncertain and data.blank."
         )
     drawn = np.random.default_rng(recipe.seed).permutation(len(images))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from kerasmi import recipe as recipes
 from kerasmi import stages, written_tables
+from kerasmi.reporter import counted
 from kerasmi.runs import Run
 
 _RESULTS = (
@@ -87,8 +88,10 @@ def _splits(counts: dict[str, dict[str, int]]) -> list[str]:
     if not counts:
         return ["- images, studies and subjects: not recorded"]
     return [
-        f"- {split}: {of['images']} images ({of['with_text']} with text),"
-        f" {of['studies']} studies, {of['subjects']} subjects"
+        f"- {split}: {counted(of['images'], 'image')}"
+        f" ({of['with_text']:,} with text),"
+        f" {counted(of['studies'], 'study', 'studies')},"
+        f" {counted(of['subjects'], 'subject')}"
         for split, of in counts.items()
     ]
 

@@ -5,6 +5,7 @@ import keras
 from kerasmi import reloading
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.text_encoder import TextEncoder
+from kerasmi.reporter import counted
 from kerasmi.runs import Run
 
 
@@ -40,7 +41,7 @@ def _about_text(run: Run, model: TextEncoder) -> str:
     backbone, tokenizer = model.backbone, model.tokenizer
     casing = "lower-cased" if tokenizer.lowercase else "cased"
     return (
-        f"- network: BERT, {backbone.num_layers} layers of"
+        f"- network: BERT, {counted(backbone.num_layers, 'layer')} of"
         f" {backbone.hidden_dim}; {model.gelu} GELU\n"
         f"- text: {casing}, {tokenizer.vocabulary_size()} word pieces; at most"
         f" {run.recipe.text_encoder.max_tokens} in training, [CLS] and [SEP]"

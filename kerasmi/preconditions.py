@@ -9,6 +9,7 @@ from kerasmi.errors import RecipeError
 from kerasmi.evaluation.held_out import LEAST_SUBJECTS
 from kerasmi.recipe import Recipe
 from kerasmi.recipe_schema import Pretrain
+from kerasmi.reporter import counted
 
 
 def check(recipe: Recipe, dataset: Dataset) -> None:
@@ -96,17 +97,19 @@ def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
             raise RecipeError(_without_text(recipe, dataset, split))
         if texts < settings.batch_size:
             raise RecipeError(
-                f"{recipe.name}: pretrain.batch_size: {settings.batch_size} "
-                f"images, but {dataset.path} has {texts} {split} images with "
-                "text. Take a smaller one, or share out the subjects anew."
+                f"{recipe.name}: pretrain.batch_size: {settings.batch_size}, "
+                f"but {dataset.path} has "
+                f"{counted(texts, f'{split} image')} with text. Take a "
+                f"smaller one, or {_other_sets(recipe)}."
             )
     number = steps(settings, dataset)
     if settings.schedule != "constant" and number <= settings.warmup_steps:
         texts = dataset.counts["train"]["with_text"]
         raise RecipeError(
             f"{recipe.name}: pretrain.warmup_steps: {settings.warmup_steps}, "
-            f"but the {texts} training images with text make {number} steps in "
-            f"all. Use fewer than {number}, or more pretrain.epochs."
+            f"but {counted(texts, 'training image')} with text, taken "
+            f"{settings.batch_size} at a time, give {counted(number, 'step')} "
+            f"in all. Use fewer than {number}, or more pretrain.epochs."
         )
 
 
@@ -114,13 +117,23 @@ def _without_text(recipe: Recipe, dataset: Dataset, split: str) -> str:
     lacks = f"{recipe.name}: objective: pretraining needs reports, but "
     if any(counts["with_text"] for counts in dataset.counts.values()):
         return (
-            f"{lacks}of {dataset.path} no {split} image has text. Share out "
-            "the subjects anew."
+            f"{lacks}of {dataset.path} no {split} image has text. "
+            f"{_other_sets(recipe).capitalize()}."
         )
     return (
         f"{lacks}of {dataset.path} no image has text. Import it anew with "
         "its reports, or take a recipe without an objective, such as "
         "image_only."
+    )
+
+
+def _other_sets(recipe: Recipe) -> str:
+    """What to do where a set has too little, as part of a sentence."""
+    if recipe.data.source == "phantom":
+        return "draw more, with data.images"
+    return (
+        "share out the subjects anew, with --shares, --seed or --split-file of "
+        "`kerasmi data import`"
     )
 
 
@@ -143,5 +156,6 @@ def _check_subjects(recipe: Recipe, dataset: Dataset) -> None:
             f"validation images of {LEAST_SUBJECTS} subjects with text at "
             "least, none of which has more than half of the studies, but "
             f"{dataset.path} has {len(rows)} such studies of {len(studies)} "
-            f"subjects, {studies.max()} of one. Share out the subjects anew."
+            f"subjects, {studies.max()} of one. "
+            f"{_other_sets(recipe).capitalize()}."
         )

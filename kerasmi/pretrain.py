@@ -16,7 +16,7 @@ from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.pictures import Examples
 from kerasmi.recipe import Recipe
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 
 SHOWN = {
     "mutual_information": "bound",
@@ -75,7 +75,8 @@ def run(
         "pretrain",
         start.left(settings.epochs, steps),
         "step",
-        f"{objective.scope} {objective.bound}, {settings.epochs} epochs",
+        f"{objective.scope} {objective.bound}, "
+        f"{counted(settings.epochs, 'epoch')}",
         epochs=settings.epochs,
     )
     history = resuming.fit(

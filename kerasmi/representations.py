@@ -34,7 +34,7 @@ from kerasmi.evaluation import (
 from kerasmi.evaluation import representation_figures as pictured
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 from kerasmi.runs import Run
 
 PARTS = ("mi", "retrieval", "zero_shot", "grounding", "probe")
@@ -185,8 +185,8 @@ class Evaluation:
             scores, report_of, seen.subjects, **self._resampling
         )
         title = (
-            f"Retrieval ({self.split}: {len(seen.rows)} images,"
-            f" {len(reports)} distinct reports)"
+            f"Retrieval ({self.split}: {counted(len(seen.rows), 'image')},"
+            f" {counted(len(reports), 'distinct report')})"
         )
         return [
             Result(
@@ -253,8 +253,8 @@ class Evaluation:
             what = "boxes"
             if others:
                 self.reporter.message(
-                    f"{self.boxes}: {others} boxes are not of {self.split}"
-                    " images with a report, left out"
+                    f"{self.boxes}: left out, as not of {self.split} images"
+                    f" with a report: {counted(others, 'box', 'boxes')}"
                 )
         try:
             table = grounding.evaluate(cases, **self._resampling)

@@ -41,7 +41,7 @@ from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.optimizers import WarmUp
 from kerasmi.recipe import Recipe
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 from kerasmi.stages import Task, tasks
 from kerasmi.types import Tensor
 
@@ -93,9 +93,9 @@ def run(
     steps += rest > 0 and not whole_only
     if whole_only:
         reporter.message(
-            f"{this.stage(encoder_mode)}: the last {rest} images of each epoch"
-            f" are too few for {replicas} devices and left out; they differ"
-            " from epoch to epoch"
+            f"{this.stage(encoder_mode)}: left out at the end of each epoch: "
+            f"{counted(rest, 'image')}, too few for {replicas} devices; not "
+            "the same from epoch to epoch"
         )
 
     def batches(epoch: int, step: int) -> tf.data.Dataset:
@@ -127,7 +127,8 @@ def run(
         this.stage(encoder_mode),
         start.left(settings.epochs, steps),
         "step",
-        f"{len(chosen)} labelled images, {settings.epochs} epochs",
+        f"{counted(len(chosen), 'labelled image')}, "
+        f"{counted(settings.epochs, 'epoch')}",
         epochs=settings.epochs,
     )
     scores = _scorer(model, held_out, encoder)
@@ -291,8 +292,9 @@ def check(recipe: Recipe, dataset: Dataset, replicas: int = 1) -> None:
         size = recipe.retrain.batch_size
         if images < size and leaves_idle(images, size, replicas):
             raise RecipeError(
-                f"{recipe.name}: retrain.batch_size: {size}, but {images} "
-                f"labelled images, too few for each of {replicas} devices. "
+                f"{recipe.name}: retrain.batch_size: {size}, but "
+                f"{counted(images, 'labelled image')}, too few for each of "
+                f"{replicas} devices. "
                 f"Use at most {images // replicas * replicas}."
             )
         observed = labelled.targets(

@@ -16,7 +16,7 @@ from kerasmi.evaluation.contact_sheet import contact_sheet
 from kerasmi.evaluation.headed import headed
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 from kerasmi.runs import Run
 from kerasmi.sheet import found, names
 
@@ -60,8 +60,9 @@ class Retrieved:
             names=names(self.records),
         )
         note = (
-            f"best {len(self.records)} of {self.candidates} {self.split}"
-            " images; rank, score in nats above the average image, image id"
+            f"best {len(self.records)} of"
+            f" {counted(self.candidates, f'{self.split} image')}; rank, score "
+            "in nats above the average image, image id"
         )
         return headed(page, self.sentence, note)
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kerasmi import environment
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,9 @@ class RunLog(Reporter):
         self._leave()
         self._stage = stage
         self._at_work.append(stage)
-        self._write("INFO", f"{stage}: starts: {detail or f'{total} {unit}s'}")
+        self._write(
+            "INFO", f"{stage}: starts: {detail or counted(total, unit)}"
+        )
         self._reporter.start(stage, total, unit, detail, epochs)
 
     def advance(self, steps: int = 1, **values: float) -> None:

@@ -19,7 +19,7 @@ from kerasmi.evaluation import trouble
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.pairs import label_pairs
 from kerasmi.recipe import Recipe
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 from kerasmi.types import Tensor
 
 STEPS = 60  # at most, to learn one batch by heart
@@ -105,7 +105,8 @@ def _negatives(batch: dict[str, Tensor]) -> Check:
     pairs = np.asarray(label_pairs(batch["study_ids"], texts))
     each = (pairs == 0).sum(axis=1)
     text = (
-        f"a batch of {len(pairs)} images has {pairs.size} pairs:"
+        f"a batch of {counted(len(pairs), 'image')} has"
+        f" {counted(pairs.size, 'pair')}:"
         f" {(pairs == 1).sum()} matched, {(pairs == 0).sum()} negative,"
         f" {(pairs == -1).sum()} ignored"
     )
@@ -114,8 +115,9 @@ def _negatives(batch: dict[str, Tensor]) -> Check:
     return Check(
         "negatives",
         False,
-        f"{text}; {(each == 0).sum()} images have no negative text. Their"
-        " batch is of too few studies: take larger batches or shuffle",
+        f"{text}; {counted((each == 0).sum(), 'image')} without a negative"
+        " text. The batch is of too few studies: take larger batches or"
+        " shuffle",
     )
 
 

@@ -88,6 +88,13 @@ def test_a_dry_run_tells_the_steps_or_what_does_not_fit(runs):
     # 40 labelled images in batches of 32, twice
     frozen = lines["retrain/pathology9/frozen"]
     assert frozen.endswith("batches of 32: 4 steps on 40")
+    one = ("pretrain.epochs=1", "pretrain.batch_size=48", "retrain.epochs=1")
+    one += ("pretrain.warmup_steps=0", "retrain.batch_size=64")
+    told = kerasmi_run("local_mine", *SMALL, *one, *new)
+    assert told.exit_code == 0, told.output
+    assert "1 epoch of batches of 48, " in told.stdout
+    assert "1 epoch of batches of 64: 1 step on 40" in told.stdout
+    assert "1 epochs" not in told.stdout
     wrong = kerasmi_run("local_mine", *SMALL, "pretrain.warmup_steps=99", *new)
     assert wrong.exit_code == 2
     assert "pretrain.warmup_steps: 99" in wrong.output

@@ -16,6 +16,7 @@ from kerasmi.runs import Run
 
 LABELS = ("Edema", "Pneumonia")
 OWN = ("retrain.tasks=[findings]", "retrain.findings=[Edema]")
+RECORDS = ("data.source=records", "data.path=own")
 
 
 def made(folder, **sizes):
@@ -66,10 +67,21 @@ def test_what_fits_passes(own, overrides):
             ("retrain.tasks=[findings]", "retrain.findings=[Edema, Oedema]"),
             ("retrain.findings", "'Oedema'", "it has Edema, Pneumonia"),
         ),
-        ((*OWN, "pretrain.epochs=50"), ("pretrain.warmup_steps: 100", "100 s")),
+        (
+            (*OWN, "pretrain.epochs=50"),
+            ("pretrain.warmup_steps: 100", "give 100 steps in all"),
+        ),
+        (
+            (*OWN, "pretrain.epochs=1", "pretrain.batch_size=16"),
+            ("pretrain.warmup_steps: 100", "16 at a time, give 2 steps in all"),
+        ),
+        (
+            (*OWN, *RECORDS, "pretrain.batch_size=64"),
+            ("pretrain.batch_size: 64", "40 train images", "`kerasmi data im"),
+        ),
         (
             (*OWN, "pretrain.batch_size=64"),
-            ("pretrain.batch_size: 64", "40 tr"),
+            ("pretrain.batch_size: 64", "or draw more, with data.images."),
         ),
     ],
 )
@@ -86,8 +98,8 @@ def test_what_does_not_fit_names_its_key(own, overrides, parts):
             ("train", "validation", "test"),
             ("no image has text. Import", "such as image_only"),
         ),
-        (("train",), ("no train image has text. Share out",)),
-        (("validation",), ("no validation image has text. Share out",)),
+        (("train",), ("no train image has text. Share out", "--shares")),
+        (("validation",), ("no validation image has text.", "--split-file")),
     ],
 )
 def test_data_without_text_names_that_as_the_cause(own, textless, parts):
@@ -97,6 +109,7 @@ def test_data_without_text_names_that_as_the_cause(own, textless, parts):
     }
     lacks = dataclasses.replace(own, counts=counts)
     ready = (*OWN, "pretrain.batch_size=16", "pretrain.schedule=constant")
+    ready += RECORDS
     with pytest.raises(RecipeError) as error:
         preconditions.check(recipes.load("local_mine", ready), lacks)
     said = str(error.value)

@@ -105,8 +105,8 @@ def test_stages_beside_each_other_share_the_file(path):
     with pytest.raises(OSError, match="full"):
         fail()
     assert [line.split(" ", 1)[1] for line in lines(path)] == [
-        "INFO frozen: starts: 1 steps",
-        "INFO tuned: starts: 1 steps",
+        "INFO frozen: starts: 1 step",
+        "INFO tuned: starts: 1 step",
         "INFO frozen: done",
         "ERROR tuned: OSError: disk full",
     ]

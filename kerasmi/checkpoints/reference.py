@@ -18,6 +18,7 @@ from kerasmi.checkpoints import pickle_reader
 from kerasmi.errors import CheckpointError
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.reporter import counted
 
 PRESET = "resnet256_6_2_1"
 _STAGES, _BLOCKS, _CHANNELS = 6, 2, 192
@@ -87,8 +88,8 @@ def read_classifier(
         severity or outputs == len(labels)
     ):
         raise CheckpointError(
-            f"{path}: fc1.weight {kernel.shape} does not fit {len(labels)}"
-            " label(s)"
+            f"{path}: fc1.weight {kernel.shape} does not fit "
+            f"{counted(len(labels), 'label')}"
         )
     model = ImageClassifier(
         read_image_encoder(path, "global", image_size),

@@ -12,7 +12,7 @@ import rich.live
 import rich.progress
 import rich.text
 
-from kerasmi.reporter import Reporter, clock
+from kerasmi.reporter import Reporter, clock, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +80,7 @@ class ConsoleReporter(Reporter):
         self._epoch = f"epoch 1/{epochs}" if epochs else ""
         self._values = {}
         self._start = time.monotonic()
-        size = f"{total} {unit}{'' if total == 1 else 's'}"
-        self._print(_joined([stage, detail, size]))
+        self._print(_joined([stage, detail, counted(total, unit)]))
         self._screen.show(self._line)
 
     def advance(self, steps: int = 1, **values: float) -> None:

@@ -41,7 +41,7 @@ def inspect(folder: str, full: bool) -> None:
     click.echo(f"fingerprint  {opened.fingerprint}")
     click.echo(f"images.csv   {opened.images_sha256}")
     click.echo(f"made by      kerasmi {opened.made_by.get('kerasmi')}")
-    click.echo(f"labels       {', '.join(opened.label_names)}")
+    click.echo(f"labels       {', '.join(opened.label_names) or 'none'}")
     print_counts(opened)
     images = audit.read_images(opened.path / dataset.IMAGES)
     _print("Sentences of a report", _lengths(images))

@@ -7,6 +7,7 @@ import click
 
 from kerasmi.cli.base import WRONG, Verb
 from kerasmi.errors import DataError, RecipeError
+from kerasmi.reporter import counted
 
 if TYPE_CHECKING:
     from kerasmi.recipe import Recipe
@@ -71,7 +72,7 @@ def _grid_row(name: str) -> tuple[str, ...]:
         for cells in zip(*rows, strict=True)
     ]
     words = [word.removeprefix("-,") for word in words]
-    return (*words[:-1], f"{len(members)} runs")
+    return (*words[:-1], counted(len(members), "run"))
 
 
 @click.command(

@@ -6,6 +6,7 @@ import click
 
 from kerasmi.cli import starting
 from kerasmi.cli.base import Verb
+from kerasmi.reporter import counted
 
 
 @click.command(
@@ -86,7 +87,7 @@ def retrieve(
         )
         ids = found.table.drop(columns="report", errors="ignore")
         reporter.table(
-            f"Best of {found.candidates} {split} images for"
+            f"Best of {counted(found.candidates, f'{split} image')} for"
             f" {found.sentence!r} (nats above the average image)",
             ids,
         )

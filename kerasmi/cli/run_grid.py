@@ -12,6 +12,7 @@ import click
 from kerasmi.cli.base import InterruptedRunError
 from kerasmi.cli.quiet import quiet
 from kerasmi.errors import KerasmiError
+from kerasmi.reporter import counted
 
 if TYPE_CHECKING:
     from kerasmi.grid_folder import GridFolder
@@ -125,7 +126,8 @@ def _describe(plan: "Plan", how: Options, start: Start) -> None:
     recipe = plan.members[0].recipe
     experiment = start(recipe, how.devices, how.deterministic)
     chosen = grid_text.select(plan, how.only)
-    click.echo(f"{plan.name}: {len(chosen)} of {len(plan.members)} runs")
+    total = counted(len(plan.members), "run")
+    click.echo(f"{plan.name}: {len(chosen)} of {total}")
     for name, encoders in chosen.items():
         click.echo(f"  {name}  {', '.join(encoders)}")
     firsts = {m.variant: m for m in reversed(plan.members) if m.name in chosen}

@@ -9,6 +9,7 @@ import click
 from kerasmi.cli.base import FAILED, Verb
 from kerasmi.cli.quiet import quiet
 from kerasmi.errors import RecipeError
+from kerasmi.reporter import counted
 
 if TYPE_CHECKING:
     from kerasmi.selftest import Check
@@ -69,7 +70,7 @@ def selftest(
             word = "ok  " if check.passed else "FAIL"
             click.echo(f"{word}  {check.name:25}{check.text}")
             failed += not check.passed
-    click.echo(f"{failed} problem(s)" if failed else "all is well")
+    click.echo(counted(failed, "problem") if failed else "all is well")
     ctx.exit(FAILED if failed else 0)
 
 

@@ -139,10 +139,7 @@ def _tables(
     tasks = _evaluated(runs, None if show_comparisons else wanted, resamples)
     chosen = [task for task in tasks if task.name in wanted]
     if not chosen and not made:
-        raise RunError(
-            f"{runs[0].path}: the runs have no predictions of"
-            f" {' or '.join(wanted)}"
-        )
+        raise RunError(_no_predictions(runs, wanted))
     if number != "1":
         paper = remark if with_paper else None
         made += paper_tables.of_tasks(chosen, confidence, above, paper)
@@ -178,6 +175,24 @@ def _table1(
 
 def _no_data(run: "Run") -> str:
     return f"{run.path}: its data is no longer where it was"
+
+
+def _no_predictions(runs: "list[Run]", wanted: list[str]) -> str:
+    from kerasmi import collection
+
+    there = set(collection.predictions(runs)["task"])
+    tables = [number for number, task in _TASKS.items() if task in there]
+    others = [f"--table {number}, for {_TASKS[number]}" for number in tables]
+    added = "findings" if "findings" in wanted else wanted[0]
+    asked = f"retrain.tasks='[{added}]'"
+    if added == "findings":
+        asked += " retrain.findings='[LABEL]'"
+    return (
+        f"{runs[0].path}: the runs have no predictions of"
+        f" {' or '.join(wanted)}. "
+        + (f"Ask for {' or '.join(others)}, or train" if others else "Train")
+        + f" with {asked}"
+    )
 
 
 def _evaluated(

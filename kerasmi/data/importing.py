@@ -31,11 +31,10 @@ from kerasmi.data.parts import Outcome, Part, Parts
 from kerasmi.data.pixels import convert
 from kerasmi.data.plan import Chunk, Plan
 from kerasmi.data.probes import ImageRefused
-from kerasmi.data.refusals import counted
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.sources.base import Item, Source
 from kerasmi.errors import DataError
-from kerasmi.reporter import Reporter
+from kerasmi.reporter import Reporter, counted
 
 _PLAN = "plan.sqlite"
 _NOTED = 50_000  # rows between two messages
@@ -301,10 +300,11 @@ class _Import:
             return
         reason, file = self._commonest()
         raise DataError(
-            f"{number:,} of {total:,} rows were refused ({number / total:.1%}),"
-            f" more than the {self._options.refuse_share:.1%} allowed; "
-            f"{reason}. {file} lists them all. "
-            "Mend the source, or allow more (--max-refused)."
+            f"{number:,} of {counted(total, 'row')} refused "
+            f"({number / total:.1%}), more than the "
+            f"{self._options.refuse_share:.1%} allowed; "
+            f"{reason}. {file} lists them all. Mend the source, or "
+            "allow more (--max-refused)."
         )
 
 

@@ -15,6 +15,7 @@ from kerasmi.data.schema import SPLITS
 from kerasmi.data.sources.base import Audit, Item
 from kerasmi.data.split_rules import SplitRule
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 LONGEST_ID = 200
 _IDS = ("image_id", "study_id", "subject_id")
@@ -121,9 +122,10 @@ class Plan:
         """
         if self._leaks:
             raise DataError(
-                f"{self._leaks:,} rows put a subject in a second split, the "
-                f"first: {self._first_leak}; a subject must stay in one. Mend "
-                "the source, or let a rule split its subjects."
+                "a subject is put in a second split in "
+                f"{counted(self._leaks, 'row')}, the first: "
+                f"{self._first_leak}; a subject must stay in one. Mend the "
+                "source, or let a rule split its subjects."
             )
         open_ = self._base.execute(
             "SELECT subject_id FROM subjects WHERE split = ''"

@@ -35,8 +35,3 @@ def commonest(refused: Iterable[Refusal]) -> tuple[str, int]:
                 first[at] = "N"
     words, number = times.most_common(1)[0]
     return "".join(shown[words])[:_LONGEST], number
-
-
-def counted(number: int, thing: str) -> str:
-    """Returns `1 row`, `2 rows`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

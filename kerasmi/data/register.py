@@ -13,6 +13,7 @@ from kerasmi.data.schema import (
     Record,
 )
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 
 class Register:
@@ -106,7 +107,8 @@ class Register:
             number = len(getattr(record, name))
             if number not in (0, len(record.sentences)):
                 yield (
-                    f"has {number} {name} for {len(record.sentences)} sentences"
+                    f"has {number} {name} for "
+                    f"{counted(len(record.sentences), 'sentence')}"
                 )
 
     def _faults_of_image(self, record: Record) -> Iterator[str]:

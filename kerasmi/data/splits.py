@@ -8,6 +8,7 @@ import pandas as pd
 
 from kerasmi.data.schema import SPLITS
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 
 def by_subject(
@@ -63,8 +64,9 @@ def assert_disjoint(frame: pd.DataFrame) -> None:
         raise DataError(
             f"the subject of row {first.index[0]} is in the splits "
             f"{' and '.join(first['split'])} "
-            f"({twice['subject_id'].nunique()} subjects are in more than "
-            "one); a subject must stay in one split."
+            "(in more than one: "
+            f"{counted(twice['subject_id'].nunique(), 'subject')}); a subject "
+            "must stay in one split."
         )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from kerasmi.reporter import counted
+
 # Rows are taken in blocks of about this many entries (32 MB in float64).
 BLOCK_ENTRIES = 4_000_000
 # Calibration takes halves of the subjects, of two each.
@@ -263,8 +265,8 @@ def _check(pairs: HeldOut) -> None:
     if images != texts:
         raise ValueError(
             "Every study needs an image and a text. Without a text: "
-            f"{len(images - texts)} studies; without an image: "
-            f"{len(texts - images)}. Leave them out first."
+            f"{counted(len(images - texts), 'study', 'studies')}; without an "
+            f"image: {len(texts - images)}. Leave them out first."
         )
     if len(images) < 2:
         raise ValueError(

@@ -13,6 +13,7 @@ import pandas as pd
 from kerasmi.evaluation import delong, statistics
 from kerasmi.evaluation.predictions import usable
 from kerasmi.evaluation.variants import Method
+from kerasmi.reporter import counted
 
 _RUN = ["variant", "encoder", "seed"]
 
@@ -246,7 +247,8 @@ def _aligned(
         absent = wide.columns[wide[lonely].iloc[0].isna()][0]
         raise PairingError(
             f"{label}: the runs must have the same images, subjects and "
-            f"targets. {int(lonely.sum())} images differ; the first, "
+            f"targets. Not so: {counted(int(lonely.sum()), 'image')}; the "
+            "first, "
             f"{image!r}, is missing or another in {absent[0]} {absent[1]}, "
             f"seed {absent[2]}."
         )

@@ -11,6 +11,7 @@ from kerasmi.evaluation.markup import Table
 from kerasmi.evaluation.method_aucs import COLUMNS, OURS, method_aucs
 from kerasmi.evaluation.tables import cell
 from kerasmi.evaluation.variants import IMAGE_ONLY, Method
+from kerasmi.reporter import counted
 
 NONE = "-"
 OTHER_DATA = "other data: not comparable"
@@ -166,8 +167,9 @@ def _notes(
     many = ours["n_seeds"].max() > 1
     value = "Mean AUC ± standard deviation over seeds" if many else "AUC"
     notes = [
-        f"{value} [{confidence:.0%} interval: {resamples:,} resamples of the "
-        f"{task.n_subjects:,} subjects of the test set"
+        f"{value} [{confidence:.0%} interval: "
+        f"{counted(resamples, 'resample')} of the "
+        f"{counted(task.n_subjects, 'subject')} of the test set"
         f"{', of the mean' if many else ''}]; (positives/negatives).",
         _bold_note(best, confidence),
     ]

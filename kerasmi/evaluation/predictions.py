@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from kerasmi.reporter import counted
+
 COLUMNS = (
     "task",
     "encoder",
@@ -74,5 +76,6 @@ def _check_unique(rows: pd.DataFrame) -> None:
         first = repeated.iloc[0][key].to_dict()
         raise ValueError(
             "Each image must occur once per task, encoder and label. "
-            f"Received {len(repeated)} repeated rows, the first: {first}."
+            f"Received {counted(len(repeated), 'repeated row')}, the first: "
+            f"{first}."
         )

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kerasmi.evaluation import drawing
 from kerasmi.evaluation.contact_sheet import outline
+from kerasmi.reporter import counted
 
 SCALE = "score above the image's mean (nats)"
 Box = tuple[float, float, float, float]
@@ -79,7 +80,8 @@ def region_maps(
     if not len(images) == len(sentences) == len(maps) or not len(images):
         raise ValueError(
             "region_maps needs one sentence and one map per image, at least "
-            f"one. Received: {len(images)} images, {len(sentences)} sentences, "
+            f"one. Received: {counted(len(images), 'image')}, "
+            f"{counted(len(sentences), 'sentence')}, "
             f"{len(maps)} maps."
         )
     limit = scale_of(maps)

@@ -16,6 +16,7 @@ from kerasmi.evaluation.report_findings import (
 )
 from kerasmi.evaluation.report_folder import GridFolder, RunFolder, listed
 from kerasmi.evaluation.report_markdown import tables as written_tables
+from kerasmi.reporter import counted
 
 _DIFFERENT = "The runs are of different data. That of the first:"
 _BOUND = "val_mutual_information"
@@ -61,9 +62,10 @@ def page(grid: GridFolder, show_text: bool) -> str:
 
 def _lead(grid: GridFolder, pending: list[str]) -> str:
     total = len(grid.members) + len(pending)
+    there = "is there" if total == 1 else "are there"
     return html.paragraph(
-        f"{len(grid.members)} of {total} runs are there; each has a page of "
-        "its own in its folder.",
+        f"{len(grid.members)} of {counted(total, 'run')} {there}; each has a "
+        "page of its own in its folder.",
         "lead",
     )
 
@@ -214,7 +216,7 @@ def _comparisons(grid: GridFolder) -> str:
     return "\n".join(
         [
             html.table(means, f"{caption} Means over labels."),
-            html.details(f"All {len(frame)} tests", every),
+            html.details(f"All tests ({len(frame)})", every),
         ]
     )
 
@@ -249,7 +251,7 @@ def _label_efficiency(grid: GridFolder) -> Iterator[str]:
     frame = grid.table("label_efficiency.csv")
     if frame is not None:
         table = html.table(frame, "Mean AUC by number of labelled images.")
-        yield html.details(f"All {len(frame)} values", table)
+        yield html.details(f"All values ({len(frame)})", table)
 
 
 def _pictures(grid: GridFolder) -> Iterator[str]:

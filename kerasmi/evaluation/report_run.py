@@ -18,6 +18,7 @@ from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
 from kerasmi.evaluation.report_findings import Finding, findings, stops
 from kerasmi.evaluation.report_folder import RunFolder
+from kerasmi.reporter import counted
 
 CURVE = (4.6, 3.4)  # inches: letters stay readable on a phone
 SMALL = (3.0, 2.5)  # of one among several
@@ -212,8 +213,8 @@ def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:
     also = ", and its ceiling" if ceiling else ""
     return html.figure(
         curves,
-        f"Curves of the bound in nats over {len(history)} epochs, in training "
-        f"and validation{also}.{best}",
+        f"Curves of the bound in nats over {counted(len(history), 'epoch')}, "
+        f"in training and validation{also}.{best}",
         f"The bound that pretraining maximises{also}.{best}",
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kerasmi.evaluation.predictions import usable
+from kerasmi.reporter import counted
 
 SKIPPED_SHARE = 0.05
 # Bounds the memory of one chunk of resamples: about 64 MB in float64.
@@ -51,7 +52,8 @@ def resample_subjects(
     if n_subjects < 1 or resamples < 1:
         raise ValueError(
             "Resampling needs at least one subject and one resample. "
-            f"Received: {n_subjects} subjects, {resamples} resamples."
+            f"Received: {counted(n_subjects, 'subject')}, "
+            f"{counted(resamples, 'resample')}."
         )
     generator = np.random.default_rng(seed)
     counts = np.empty((resamples, n_subjects), np.int32)
@@ -216,7 +218,8 @@ def _align(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     if not lonely.empty:
         raise ValueError(
             "A paired difference needs the same images and labels on both "
-            f"sides. {len(lonely)} rows occur on one side only, the first: "
+            f"sides. On one side only: {counted(len(lonely), 'row')}, the "
+            "first: "
             f"{lonely.iloc[0][key].to_dict()}."
         )
     if (pairs["target"] != pairs["target_b"]).any():

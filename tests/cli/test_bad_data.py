@@ -254,7 +254,7 @@ def test_no_other_row_is_refused(refused):
 def test_many_broken_rows_stop_the_import(broken, tmp_path):
     command = ("data", "import", "table", broken / "own.csv", tmp_path / "out")
     result = kerasmi(*command, "--label", "Edema=edema")
-    one_line(result, f"of {len(ROWS) + GOOD} rows were refused", "refused.csv")
+    one_line(result, f"of {len(ROWS) + GOOD} rows refused", "refused.csv")
     assert not (tmp_path / "out").exists()
 
 
@@ -395,7 +395,7 @@ FILES = [
     (
         "mixed-up columns",
         lambda table: ("--image", "text", "--text", "image"),
-        "of 24 rows were refused",
+        "of 24 rows refused",
     ),
 ]
 

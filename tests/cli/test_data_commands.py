@@ -55,7 +55,16 @@ def test_a_picture_is_overwritten_only_when_told(kerasmi, tmp_path):
 # A folder of records
 
 
-def _write(folder, source="phantom", change=lambda record: record, **images):
+LABELS = (*CHEXPERT14, EDEMA_SEVERITY)
+
+
+def _write(
+    folder,
+    source="phantom",
+    change=lambda record: record,
+    label_names=LABELS,
+    **images,
+):
     from kerasmi.data import records
     from kerasmi.data.sources import phantom
 
@@ -64,7 +73,7 @@ def _write(folder, source="phantom", change=lambda record: record, **images):
         folder,
         name="set",
         source=source,
-        label_names=(*CHEXPERT14, EDEMA_SEVERITY),
+        label_names=label_names,
         made_by={},
         image_size=64,
     )
@@ -91,6 +100,19 @@ def test_inspect_counts_images_studies_and_subjects(kerasmi, copy):
     header = rows.index(["split", "images", "studies", "subjects"])
     counts = {row[0]: int(row[1]) for row in rows[header + 1 : header + 4]}
     assert counts == {"train": 8, "validation": 2, "test": 2}
+
+
+def test_inspect_says_where_there_are_no_labels(kerasmi, tmp_path):
+    def unlabelled(record):
+        return dataclasses.replace(
+            record, labels={}, truth=None, regions=None, sentence_regions=()
+        )
+
+    made = {"train": 2, "validation": 0, "test": 0, "change": unlabelled}
+    _write(tmp_path / "bare", source="table", label_names=(), **made)
+    result = kerasmi("data", "inspect", "bare")
+    assert result.exit_code == 0, result.stderr
+    assert "labels       none\n" in result.stdout
 
 
 def test_records_are_drawn_on_one_sheet(kerasmi, copy, tmp_path):

@@ -49,7 +49,7 @@ def test_a_batch_of_one_study_has_no_negatives():
     batch["study_ids"] = tf.constant([7, 7, 7, 7], tf.int64)
     found = selftest._negatives(batch)
     assert not found.passed
-    assert "4 images have no negative text" in found.text
+    assert "4 images without a negative text" in found.text
 
 
 @pytest.mark.parametrize(

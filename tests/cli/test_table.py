@@ -217,7 +217,11 @@ def test_the_paired_tests_of_the_findings_are_those_of_table_3(kerasmi, own):
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_the_papers_tables_of_such_runs_are_refused(kerasmi, own, number):
-    _one_error(kerasmi(own, "--table", number), "no predictions of ")
+    _one_error(
+        kerasmi(own, "--table", number),
+        "no predictions of ",
+        "Ask for --table findings, for findings, or train with retrain.tasks=",
+    )
 
 
 def test_runs_of_other_findings_are_refused_by_name(kerasmi, own, tmp_path):
@@ -251,7 +255,7 @@ def test_all_tables_are_refused_only_where_there_is_none(kerasmi, with_data):
             assert result.exit_code == 0, result.stderr
             assert result.stdout.startswith("## Table 1. ")
         else:
-            _one_error(result, "no predictions of ", " or findings")
+            _one_error(result, "no predictions of ", " or findings. Train with")
 
 
 # the paper's numbers
@@ -437,5 +441,14 @@ def test_predictions_of_other_images_are_refused(kerasmi, grid):
 
 def test_a_table_of_a_task_that_no_run_has_is_refused(kerasmi, tmp_path):
     play_run(tmp_path / "a", "local_mine", "retrain.tasks=[pathology9]")
-    _one_error(kerasmi("a", "--table", 2), "no predictions of edema_severity")
+    _one_error(
+        kerasmi("a", "--table", 2),
+        "no predictions of edema_severity. Ask for --table 3, for pathology9, "
+        "or train with retrain.tasks='[edema_severity]'",
+    )
+    _one_error(
+        kerasmi("a", "--table", "findings"),
+        "no predictions of findings. Ask for --table 3, for pathology9, or "
+        "train with retrain.tasks='[findings]' retrain.findings='[LABEL]'",
+    )
     assert kerasmi("a", "--table", 3).exit_code == 0

@@ -385,7 +385,7 @@ def test_many_duplicates_are_one_reason(tmp_path, out):
         tmp_path / "own", made=made + made, columns=columns
     )
     message = reason_of_many(table, out)
-    assert "12 of 24 rows were refused" in message
+    assert "12 of 24 rows refused" in message
     assert "; 12 of them for: duplicate: " in message
     # Row 2 for one of them, row 13 for another.
     assert "the same image_id as own.csv:N. " in message

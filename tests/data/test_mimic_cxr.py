@@ -872,7 +872,7 @@ def test_an_import_makes_records_and_sets_the_paper_beside(tmp_path):
     gone = root / "jpg" / "files" / STUDIES[5].folder
     shutil.rmtree(gone)
     out = tmp_path / "records"
-    with pytest.raises(DataError, match="1 of 10 rows were refused"):
+    with pytest.raises(DataError, match="1 of 10 rows refused"):
         import_items(source(root), out, image_size=32)
     made = import_items(source(root), out, image_size=32, refuse_share=0.2)
     assert {split: made.counts[split]["images"] for split in made.counts} == {

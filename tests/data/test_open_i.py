@@ -1,10 +1,19 @@
 """A miniature of Open-i with invented reports."""
 
+import html
 import tarfile
 import zipfile
 
 import pytest
-from open_i_tree import IMAGES, PNG, REPORTS, tar, write_archives, write_csvs
+from open_i_tree import (
+    IMAGES,
+    PNG,
+    REPORTS,
+    tar,
+    write_archives,
+    write_csvs,
+    xml,
+)
 
 from kerasmi.data.schema import BLANK, CHEXPERT14
 from kerasmi.data.sources import open_i_files, open_i_labels, open_i_reports
@@ -52,7 +61,7 @@ def test_every_report_and_image_is_there_once(tree):
         "reports with impression only": 1,
         "reports with neither findings nor impression": 1,
         "reports with 0 images": 1,
-        "reports with 1 images": 3,
+        "reports with 1 image": 3,
         "reports with 2 images": 1,
     }
 
@@ -62,7 +71,9 @@ def test_frontal_images_are_kept_and_unknown_views_reported(tree):
     assert [item.view for item in items] == ["PA", "AP"]
     assert audit.counts["filter: view LL"] == 1
     assert audit.counts["filter: view UNKNOWN"] == 2
-    assert any("2 of 5 images is unknown" in note for note in audit.notes)
+    assert any(
+        note == "unknown view: 2 of 5 images, left out" for note in audit.notes
+    )
 
 
 def test_a_second_table_tells_only_what_the_first_does_not(tree):
@@ -290,6 +301,37 @@ def test_comments_and_cdata_are_no_declarations():
         b'<AbstractText Label="FINDINGS"><![CDATA[a < b]]></AbstractText></e>'
     )
     assert open_i_reports.parse(content).text("FINDINGS") == "a < b"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Suspicious for&lt;BR&gt;malignancy.", "Suspicious for\nmalignancy."),
+        ("Old &lt;br/&gt;scar.", "Old \nscar."),
+        ("[&lt;Clear lungs.&gt;] Big heart.", "Clear lungs. Big heart."),
+        (
+            "[&amp;lt;Clear lungs.&amp;gt;] Big heart.",
+            "Clear lungs. Big heart.",
+        ),
+        ("Nodule &amp;lt; 3 mm, A&amp;amp;B.", "Nodule < 3 mm, A&B."),
+        ("Nodule &lt; 3 mm [left].", "Nodule < 3 mm [left]."),
+        ("A &amp;amp;lt; B.", "A &lt; B."),  # decoded once
+    ],
+)
+def test_markup_that_reports_kept_is_decoded(text, read, tmp_path):
+    (parsed,) = read_all(tmp_path, text)
+    assert parsed.text("FINDINGS") == read
+    reports, projections = tmp_path / "r.csv", tmp_path / "p.csv"
+    raw = html.unescape(text)
+    reports.write_text(f'uid,MeSH,findings,impression\n1,normal,"{raw}",\n')
+    projections.write_text("uid,filename\n1,1.png\n")
+    (row,) = open_i_reports.from_csv(reports, projections, Audit())
+    assert row.text("FINDINGS") == read
+
+
+def read_all(folder, findings):
+    (folder / "1.xml").write_bytes(xml(1, findings))
+    return open_i_reports.from_xml(folder, Audit())
 
 
 def test_a_section_given_twice_loses_no_text():

@@ -216,7 +216,7 @@ def test_a_row_of_another_length_is_refused(tmp_path):
     assert [item.image_id for item in found] == ["1", "4"]
     assert refused == [
         ("own.csv:3", "3 fields where the header has 2"),
-        ("own.csv:4", "1 fields where the header has 2"),
+        ("own.csv:4", "1 field where the header has 2"),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 import pandas as pd
 
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 LONGEST_LINE = 1 << 20  # characters; the longest report has some 10,000
 ROW = "row"
@@ -164,9 +165,9 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
         for number, fields in enumerate(reader, 2):
             if fields and len(fields) != len(names):
                 raise DataError(
-                    f"{file} is no CSV: row {number} has {len(fields)} fields "
-                    f"where the header has {len(names)}; it is cut off or "
-                    "damaged."
+                    f"{file} is no CSV: row {number} has "
+                    f"{counted(len(fields), 'field')} where the header "
+                    f"has {len(names)}; it is cut off or damaged."
                 )
             if fields:
                 yield number, fields

@@ -16,6 +16,7 @@ from kerasmi.data.sources.base import Audit, Item
 from kerasmi.data.sources.open_i_reports import Report
 from kerasmi.data.sources.open_i_views import UNKNOWN
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 FRONTAL = ("AP", "PA", "FRONTAL")
 _REPORTS = ("NLMCXR_reports.tgz", "indiana_reports.csv")
@@ -158,8 +159,8 @@ class OpenI:
         if unknown:
             done = "kept" if UNKNOWN in self._views else "left out"
             audit.note(
-                f"the view of {unknown} of {images} images is unknown; they "
-                f"were {done}"
+                f"unknown view: {unknown:,} of {counted(images, 'image')}, "
+                f"{done}"
             )
         if not kept and not audit.refused:
             raise DataError(

@@ -11,10 +11,15 @@ from kerasmi.data.sources import csv_files, open_i_files
 from kerasmi.data.sources.base import Audit
 from kerasmi.data.sources.csv_files import ROW, Columns
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 SECTIONS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
 # Any declaration but comments and CDATA could define entities.
 _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")
+# the ampersand last, so that nothing is decoded twice
+_CHARACTERS = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+_FRAME = re.compile(r"\[<|>\]")
+_LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _REPORTS: Columns = {
     "uid": ("uid",),
     "terms": ("MeSH",),
@@ -130,8 +135,8 @@ def from_csv(file: Path, projections: Path, audit: Audit) -> Iterator[Report]:
                 uid=_cxr(uid),
                 images=tuple(map(_image_id, images.pop(uid, ()))),
                 sections={
-                    "FINDINGS": row.findings.strip(),
-                    "IMPRESSION": row.impression.strip(),
+                    "FINDINGS": plain(row.findings),
+                    "IMPRESSION": plain(row.impression),
                 },
                 terms=tuple(row.terms.split(";")),
                 origin=origin,
@@ -180,7 +185,7 @@ def _kinds(report: Report) -> Iterator[str]:
         yield f"reports with {'findings' if findings else 'impression'} only"
     else:
         yield "reports with neither findings nor impression"
-    yield f"reports with {len(report.images)} images"
+    yield f"reports with {counted(len(report.images), 'image')}"
     for label in report.sections:
         if label not in SECTIONS:
             yield "sections under another name, not read"
@@ -195,8 +200,19 @@ def _sections(root: ET.Element) -> dict[str, str]:
     return found
 
 
+def plain(text: str) -> str:
+    """A text without the markup that a few reports kept.
+
+    `&lt;`, `&gt;` and `&amp;` are characters, `<BR>` is a line end, and
+    `[<` and `>]`, which frame the text of a template, are left out.
+    """
+    for mark, character in _CHARACTERS:
+        text = text.replace(mark, character)
+    return _LINE_BREAK.sub("\n", _FRAME.sub("", text)).strip()
+
+
 def _text(element: ET.Element) -> str:
-    return "".join(element.itertext()).strip()
+    return plain("".join(element.itertext()))
 
 
 def _cxr(uid: str) -> str:

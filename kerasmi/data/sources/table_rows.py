@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 
 LONGEST_LINE = 2**20  # characters; the longest report has some 10,000
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -124,7 +125,7 @@ class Rows:
                 fault = ""
                 if len(fields) != len(self.columns):
                     fault = (
-                        f"{len(fields)} fields where the header has "
+                        f"{counted(len(fields), 'field')} where the header has "
                         f"{len(self.columns)}"
                     )
                 yield Row(number, values, fault)

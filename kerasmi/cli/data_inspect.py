@@ -113,12 +113,18 @@ def print_counts(opened: "Dataset") -> None:
 
 
 def _lengths(images: Any) -> Any:
-    """Returns the distribution of the number of sentences."""
-    grouped = images.groupby("split", observed=True, sort=False)["sentences"]
-    table = grouped.quantile([0.0, 0.5, 0.95, 1.0]).unstack().astype(int)
-    table.columns = ["fewest", "median", "95%", "most"]
-    table.insert(0, "without text", grouped.agg(lambda n: int((n == 0).sum())))
-    return table.reset_index()
+    """Returns how many sentences the reports have, of images that have one."""
+    shares = {"fewest": 0.0, "median": 0.5, "95%": 0.95, "most": 1.0}
+    rows = []
+    for split, of_split in images.groupby("split", observed=True, sort=False):
+        numbers = of_split["sentences"]
+        written = numbers[numbers > 0]
+        row = {"split": split, "without text": len(numbers) - len(written)}
+        for name, share in shares.items():
+            found = int(written.quantile(share)) if len(written) else "-"
+            row[name] = found
+        rows.append(row)
+    return type(images)(rows)
 
 
 def _print(title: str, frame: Any) -> None:

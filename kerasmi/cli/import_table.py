@@ -74,7 +74,10 @@ _columns = together(
     "--keep-view", "views", multiple=True, help="Leave out other views."
 )
 @click.option("--encoding", default="utf-8", show_default=True)
-@click.option("--delimiter", help="Of a CSV.  [default: by FILE's name]")
+@click.option(
+    "--delimiter",
+    help="Of a CSV: a character, or tab.  [default: by FILE's name]",
+)
 @together(*COMMON, *RULE)
 def table(
     file: Path,

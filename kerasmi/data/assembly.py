@@ -17,6 +17,7 @@ from kerasmi.data.plan import Plan
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.shards import Shard
 from kerasmi.data.sources.base import Source
+from kerasmi.reporter import counted
 
 _FOLDER, _SEEN = "assembled", "seen.sqlite"
 
@@ -60,6 +61,14 @@ def assemble(
             if any(part.split == split for part in kept)
         }
         leaks = seen.leaks()
+        if leaks[audit.PICTURES]:
+            plan.audit.warn(
+                f"{counted(leaks[audit.PICTURES], 'picture')} in more than one "
+                "set: one image under two ids, or one person under two "
+                f"subjects. {audit.LEAKS} lists their images; give these one "
+                "subject, or leave out the copies"
+            )
+            _write_leaks(folder / audit.LEAKS, kept, files, seen)
     finally:
         seen.close()
     account = audit.Account(
@@ -130,6 +139,23 @@ def _write_table(
                     pixels=pixels,
                     text=text,
                 )
+
+
+def _write_leaks(
+    file: Path, kept: Sequence[Part], files: Parts, seen: audit.Sightings
+) -> None:
+    """Writes the images whose pixels are in more than one set."""
+    numbers: dict[str, int] = {}
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(
+            ("picture", "image_id", "study_id", "subject_id", "split")
+        )
+        for part in kept:
+            for row, pixels, _ in parts.rows(files.file(part, "csv")):
+                if seen.leaks_out("pixels", pixels):
+                    number = numbers.setdefault(pixels, len(numbers) + 1)
+                    table.writerow((number, *row[:4]))
 
 
 def _count(

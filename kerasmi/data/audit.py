@@ -17,11 +17,13 @@ from kerasmi.data.schema import SPLITS
 from kerasmi.errors import DataError
 
 AUDIT, AUDIT_TABLE, REFUSED = "audit.md", "audit.csv", "refused.csv"
+LEAKS = "leaks.csv"
+PICTURES = "images with the same pixels"
 Refusal = tuple[str, str, str, str]
 _KINDS = {
     "subject": "subjects",
     "study": "studies",
-    "pixels": "images with the same pixels",
+    "pixels": PICTURES,
     "text": "reports with the same words",
 }
 _NUMBER = re.compile(r"\b\d[\d,]*\b")
@@ -60,6 +62,12 @@ class Sightings:
         )
         counts = dict(found)
         return {name: counts.get(kind, 0) for kind, name in _KINDS.items()}
+
+    def leaks_out(self, kind: str, value: str) -> bool:
+        """Returns whether a value is in more than one split."""
+        query = "SELECT COUNT(*) FROM seen WHERE kind = ? AND value = ?"
+        found = self._base.execute(query, (kind, value)).fetchone()
+        return int(found[0]) > 1
 
     def close(self) -> None:
         """Closes the database."""

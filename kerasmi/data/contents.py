@@ -141,7 +141,7 @@ class _Archive(abc.ABC):
         try:
             return self._sizes[str(PurePosixPath(name))]
         except KeyError:
-            raise ImageRefused("the archive has no such file") from None
+            raise _absent("the archive has no such file", name) from None
 
     @abc.abstractmethod
     def open(self, name: str) -> IO[bytes]:
@@ -238,9 +238,15 @@ def _status(file: Path) -> os.stat_result:
     try:
         found = file.stat()
     except FileNotFoundError:
-        raise ImageRefused("there is no such file") from None
+        raise _absent("there is no such file", str(file)) from None
     except (OSError, ValueError) as error:
         raise ImageRefused(f"cannot be read: {reason(error)}") from error
     if not stat.S_ISREG(found.st_mode):
         raise ImageRefused("it is a folder or a device, not a file")
     return found
+
+
+def _absent(what: str, path: str) -> ImageRefused:
+    """What to say of a missing file; of a path of Windows, that it is one."""
+    hint = "; its path has \\ between folders, expected /"
+    return ImageRefused(what + hint * ("\\" in path))

@@ -156,6 +156,8 @@ class _Import:
         made = publishing.publish(assembled, self._folder)
         self._tell_refused()
         self._tell_textless(made)
+        for text in self._plan.audit.warnings:
+            self._reporter.warning(f"{made.path}: {text}.")
         return made
 
     def _read_source(self) -> None:

@@ -66,6 +66,28 @@ def test_a_table_becomes_records_that_can_be_looked_at(kerasmi, own, tmp_path):
     )
 
 
+def test_sentences_are_counted_of_the_images_that_have_a_report(kerasmi, own):
+    command = ["data", "import", "table", own, "out", "--image-size", 8]
+    assert kerasmi(*command, "--shares", "train=1").exit_code == 0
+    result = kerasmi("data", "inspect", "out")
+    part = result.stdout.partition("Sentences of a report\n\n")[2]
+    header, row = part.splitlines()[:2]
+    assert header.split()[:3] == ["split", "without", "text"]
+    # Of 24 images 6 have an empty note; the others' have 2, 2 and 1 sentences.
+    assert row.split() == ["train", "6", "1", "2", "2", "2"]
+
+
+def test_the_sentences_of_no_report_are_not_counted(kerasmi, tmp_path):
+    made = [{**row, "text": ""} for row in own_tables.rows(24)]
+    own = own_tables.write_table(tmp_path / "own", made=made)
+    command = ["data", "import", "table", own, "out", "--image-size", 8]
+    assert kerasmi(*command, "--shares", "train=1").exit_code == 0
+    result = kerasmi("data", "inspect", "out")
+    assert result.exit_code == 0, result.stderr
+    part = result.stdout.partition("Sentences of a report\n\n")[2]
+    assert part.splitlines()[1].split() == ["train", "24", *"----"]
+
+
 def test_too_many_refused_end_with_status_2_and_the_list(
     kerasmi, own, tmp_path
 ):
@@ -73,7 +95,7 @@ def test_too_many_refused_end_with_status_2_and_the_list(
         file.unlink()
     result = kerasmi("data", "import", "table", own, "out")
     one_error(
-        result, "were refused", "out.importing/refused.csv", "no such file"
+        result, "rows refused", "out.importing/refused.csv", "no such file"
     )
     assert (tmp_path / "out.importing" / "refused.csv").is_file()
     assert not (tmp_path / "out").exists()

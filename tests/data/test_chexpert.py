@@ -72,7 +72,8 @@ def test_the_official_split_of_chexpert_is_its_files(small, tmp_path):
     items, audit = read(source)
     assert items[image_id(TRAIN[0])].split == "train"
     assert items[image_id(VALID[0])].split == "validation"
-    assert any("no test.csv" in note for note in audit.notes)
+    (said,) = audit.warnings
+    assert "there is no test.csv" in said
     root = shutil.copytree(small, tmp_path / "CheXpert")
     tested = (99999, 1, 1, "frontal", "", {})
     # The published test labels have no columns but these.

@@ -600,10 +600,50 @@ def test_the_audit_finds_one_picture_in_two_sets(tmp_path, out):
     table = made_of(tmp_path, {0: {"split": "train"}, 2: {"split": "test"}})
     pictures = table.parent
     (pictures / "0002.png").write_bytes((pictures / "0000.png").read_bytes())
-    load(table, out)
+    listener = Listener()
+    load(table, out, reporter=listener)
     text = (out / "audit.md").read_text()
     assert "| images with the same pixels | 1 |" in text
     assert "| subjects | 0 |" in text
+    (said,) = listener.warnings
+    assert said.startswith(f"{out}: 1 picture in more than one set: ")
+    assert "leaks.csv" in said
+    with (out / "leaks.csv").open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [(r["picture"], r["image_id"], r["split"]) for r in found] == [
+        ("1", "i0", "train"),
+        ("1", "i2", "test"),
+    ]
+
+
+def test_one_picture_twice_in_one_set_is_no_leak(tmp_path, out):
+    table = made_of(tmp_path, {0: {"split": "train"}, 2: {"split": "train"}})
+    pictures = table.parent
+    (pictures / "0002.png").write_bytes((pictures / "0000.png").read_bytes())
+    listener = Listener()
+    load(table, out, reporter=listener)
+    assert listener.warnings == []
+    assert not (out / "leaks.csv").exists()
+
+
+def test_a_table_that_tells_no_subject_is_warned_of(tmp_path, out):
+    made = [
+        {k: v for k, v in row.items() if k != "subject"}
+        for row in own_tables.rows(24)
+    ]
+    table = own_tables.write_table(
+        tmp_path / "own",
+        columns=[name for name in own_tables.COLUMNS if name != "subject"],
+        made=made,
+    )
+    listener = Listener()
+    load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(f"{out}: no column tells the subject: every image ")
+    assert "--subject" in said
+    assert said.partition(": ")[2].rstrip(".") in (
+        (out / "audit.md").read_text()
+    )
 
 
 def test_the_audit_table_has_the_class_counts(table, out):

@@ -71,9 +71,12 @@ def test_frontal_images_are_kept_and_unknown_views_reported(tree):
     assert [item.view for item in items] == ["PA", "AP"]
     assert audit.counts["filter: view LL"] == 1
     assert audit.counts["filter: view UNKNOWN"] == 2
-    assert any(
-        note == "unknown view: 2 of 5 images, left out" for note in audit.notes
-    )
+    (said,) = audit.warnings
+    assert said.startswith("unknown view: 2 of 5 images, left out; ")
+    assert said in audit.notes
+    _, audit, _ = collect(OpenI(tree / "png", views=ALL))
+    assert "unknown view: 2 of 5 images, kept" in audit.notes
+    assert audit.warnings == []
 
 
 def test_a_second_table_tells_only_what_the_first_does_not(tree):

@@ -64,6 +64,7 @@ class Audit:
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.notes: list[str] = []
+        self.warnings: list[str] = []
 
     def count(self, step: str, n: int = 1) -> None:
         """Adds to a step of the table "what every filter removed".
@@ -95,6 +96,12 @@ class Audit:
         """Adds a line to the audit, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Adds a note that must not wait until somebody reads the audit."""
+        self.note(text)
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     @property
     def refused(self) -> int:

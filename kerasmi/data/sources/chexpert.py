@@ -78,7 +78,7 @@ class CheXpert:
             audit: Told of every row left out.
         """
         if self._split == "official" and "test" not in self._files:
-            audit.note(
+            audit.warn(
                 "--split official: there is no test.csv, so there is no test "
                 "set; --split subject makes one"
             )

@@ -157,11 +157,14 @@ class OpenI:
         images = audit.counts["images named by reports"]
         unknown = audit.counts["images of unknown view"]
         if unknown:
-            done = "kept" if UNKNOWN in self._views else "left out"
-            audit.note(
-                f"unknown view: {unknown:,} of {counted(images, 'image')}, "
-                f"{done}"
-            )
+            what = f"unknown view: {unknown:,} of {counted(images, 'image')}"
+            if UNKNOWN in self._views:
+                audit.note(f"{what}, kept")
+            else:
+                audit.warn(
+                    f"{what}, left out; tell them by a further table "
+                    f"(--projections), or keep them (--keep-view {UNKNOWN})"
+                )
         if not kept and not audit.refused:
             raise DataError(
                 f"no image is left of {images}: {unknown} are of unknown "

@@ -127,9 +127,10 @@ class Table:
         Args:
             audit: Told of every row left out.
         """
-        for name in ("subject", "text"):
-            if not self._has(name):
-                audit.note(_MISSING[name])
+        if not self._has("subject"):
+            audit.warn(_NO_SUBJECT)
+        if not self._has("text"):
+            audit.note(_NO_TEXT)
         for row in self._rows:
             audit.count("rows read")
             origin = f"{self._file.name}:{row.number}"
@@ -284,11 +285,11 @@ _OUR_NAMES = {name: (name,) for name in COLUMNS} | {
     "subject": ("subject", "subject_id"),
     "study": ("study", "study_id"),
 }
-_MISSING = {
-    "subject": "no column tells the subject: every image counts as one, so "
-    "images of one person may be in two sets",
-    "text": "no column has a text: only classifiers can be trained",
-}
+_NO_SUBJECT = (
+    "no column tells the subject: every image counts as one, so images of one "
+    "person may be in two sets; name the column that does (--subject)"
+)
+_NO_TEXT = "no column has a text: only classifiers can be trained"
 
 
 def _study(subject: str, image_id: str, text: str) -> str:
@@ -311,7 +312,9 @@ def _number(text: str) -> int | None:
 
 def _other_delimiter(columns: Sequence[str]) -> str:
     """A hint where the only column's name looks like several."""
-    found = [mark for mark in ";|" if mark in "".join(columns)]
+    found = [mark for mark in ";|\t" if mark in "".join(columns)]
     if len(columns) != 1 or not found:
         return ""
+    if found[0] == "\t":
+        return " If a tab stands between columns: --delimiter tab."
     return f" If {found[0]} stands between columns: --delimiter '{found[0]}'."

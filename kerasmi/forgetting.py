@@ -5,6 +5,7 @@ import gc
 import sys
 
 import keras
+from tensorflow.python import pywrap_tfe
 from tensorflow.python.framework import ops
 
 from kerasmi import lost_dicts
@@ -14,7 +15,7 @@ _CUSTOM = "CustomGradient-"
 
 
 def forget() -> None:
-    """Frees graphs and models that nobody uses any more.
+    """Frees graphs, models and constants that nobody uses any more.
 
     Models that are still held go on predicting, but no new gradient can be
     taken through a `tf.function` that they have traced before. From the first
@@ -23,6 +24,7 @@ def forget() -> None:
     lost_dicts.keep()
     keras.backend.clear_session()
     _forget_custom_gradients()
+    _forget_numbers()
     gc.collect()
     _give_back()
 
@@ -34,6 +36,11 @@ def _forget_custom_gradients() -> None:
     for name in list(registry.list()):
         if name.startswith(_CUSTOM):
             del registry._registry[name]
+
+
+def _forget_numbers() -> None:
+    # TensorFlow keeps a tensor of each number that was made one, for ever
+    pywrap_tfe.TFE_ClearScalarCache()
 
 
 def _give_back() -> None:

@@ -22,6 +22,7 @@ SIGNATURE = {
     "sigmoid": tf.TensorSpec((), tf.bool),
     "inverted": tf.TensorSpec((), tf.bool),
     "deep": tf.TensorSpec((), tf.bool),
+    "orientation": tf.TensorSpec((), tf.int32),
 }
 
 _LEVELS = 2**16
@@ -80,7 +81,22 @@ def to_pixels(
     )
     limit = tf.where(image["deep"], 65535.0, 255.0)
     levels = tf.round(images.resize(scaled, size)[..., 0] * limit)
-    return tf.cast(levels, tf.uint16), image["deep"]
+    turned = _upright(tf.cast(levels, tf.uint16), image["orientation"])
+    return turned, image["deep"]
+
+
+def _upright(pixels: Tensor, orientation: Tensor) -> Tensor:
+    """Turns `(H, W)` pixels as EXIF's orientation, 1 to 8, says."""
+    for orientations, turn in (
+        ((5, 6, 7, 8), tf.transpose),
+        ((2, 3, 6, 7), lambda x: x[:, ::-1]),
+        ((3, 4, 7, 8), lambda x: x[::-1]),
+    ):
+        turns = tf.reduce_any(tf.equal(orientation, orientations))
+        pixels = tf.cond(
+            turns, partial(turn, pixels), partial(tf.identity, pixels)
+        )
+    return pixels
 
 
 def _decoders(content: Tensor) -> dict[Decoder, Callable[[], Tensor]]:

@@ -14,9 +14,9 @@ What becomes of a picture: colour becomes its luminance (0.299 R + 0.587 G +
 0.114 B); what is transparent is laid over black; a DICOM's overlays are left
 out. Dark is always air: MONOCHROME1 is inverted, once. What pads a DICOM
 (Pixel Padding Value and Range Limit) is black and does not count in its
-percentiles. EXIF rotations are not applied. Grey levels are mapped as
-`INTENSITIES` says, the shorter side is scaled to the size asked for, and the
-result has 8 bits where the file has at most 8, else 16.
+percentiles. A picture is turned as its EXIF says, as viewers show it. Grey
+levels are mapped as `INTENSITIES` says, the shorter side is scaled to the size
+asked for, and the result has 8 bits where the file has at most 8, else 16.
 """
 
 import math
@@ -136,6 +136,7 @@ def prepare(
         "padding": (1.0, 0.0) if known.padding is None else known.padding,
         "inverted": (known.photometric == "MONOCHROME1") != falling,
         "deep": known.bits > 8,
+        "orientation": known.orientation,
     }
 
 

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kerasmi.data import exif
 from kerasmi.data.probes import ImageRefused, Probe, check_size
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -22,6 +23,8 @@ _CODINGS = {
     0xC7: "hierarchical lossless",
     **dict.fromkeys(range(0xC9, 0xD0), "arithmetically coded"),
 }
+_EXIF = b"eXIf"
+_EXIF_OF_JPEG = b"Exif\0\0"
 _MAX_SCANS = 256  # a progressive JPEG has about ten
 # Not RST, which stands among coded pixels; JPEG-LS has FF before 00..7F there.
 _NEXT_MARKER = re.compile(rb"\xff+[\x80-\xcf\xd8-\xfe]")
@@ -68,6 +71,7 @@ def probe_png(content: bytes, max_pixels: int) -> Probe:
     check_size(height, width, max_pixels)
     if b"IDAT" not in names or (colour == _PALETTE and b"PLTE" not in names):
         raise ImageRefused("a PNG without pixel data")
+    block = next((data for name, data in chunks if name == _EXIF), b"")
     alpha = b"tRNS" in names and colour in (0, 2, _PALETTE)
     return Probe(
         kind="png",
@@ -75,6 +79,7 @@ def probe_png(content: bytes, max_pixels: int) -> Probe:
         width=width,
         bits=16 if bits == 16 else 8,
         samples=_SAMPLES[colour] + alpha,
+        orientation=exif.orientation(block),
     )
 
 
@@ -104,6 +109,7 @@ def probe_jpeg(content: bytes, max_pixels: int) -> Probe:
         bits=8,
         samples=frame.samples,
         lossy=True,
+        orientation=_orientation(content),
     )
 
 
@@ -130,8 +136,18 @@ def jpeg_frame(stream: bytes) -> Frame:
     return frame
 
 
+def _orientation(stream: bytes) -> int:
+    """EXIF's, of the segments before the first coded pixel."""
+    for marker, segment in _segments(stream):
+        if marker == 0xDA:
+            break
+        if marker == 0xE1 and segment.startswith(_EXIF_OF_JPEG):
+            return exif.orientation(segment[len(_EXIF_OF_JPEG) :])
+    return exif.UPRIGHT
+
+
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields a PNG's chunks up to IEND; their data only where short."""
+    """Yields a PNG's chunks up to IEND; of data the first bytes, or EXIF's."""
     at = len(PNG)
     while at + 12 <= len(content):
         length, name = struct.unpack(">I4s", content[at : at + 8])
@@ -141,7 +157,8 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         (stored,) = struct.unpack(">I", content[end - 4 : end])
         if zlib.crc32(memoryview(content)[at + 4 : end - 4]) != stored:
             raise ImageRefused("a damaged PNG: a checksum does not agree")
-        yield name, content[at + 8 : min(end - 4, at + 40)]
+        until = end - 4 if name == _EXIF else min(end - 4, at + 40)
+        yield name, content[at + 8 : until]
         if name == b"IEND":
             return
         at = end

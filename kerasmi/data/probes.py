@@ -49,6 +49,7 @@ class Probe:
             (`dicom_padding.padding_range`); None where it has none.
         overlays: Number of overlay planes: drawings beside the pixels.
         lossy: Whether the file was, or says it once was, coded with loss.
+        orientation: EXIF's, 1 to 8: how the pixels are turned to be upright.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Probe:
     padding: tuple[int, int] | None = None
     overlays: int = 0
     lossy: bool = False
+    orientation: int = 1
 
 
 def check_size(height: int, width: int, max_pixels: int) -> None:

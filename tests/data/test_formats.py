@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from image_files import png, thorax
-from PIL import Image
+from PIL import Image, ImageOps
 
-from kerasmi.data import audit, formats
+from kerasmi.data import audit, exif, formats
 from kerasmi.data.formats import ImageRefused
 from kerasmi.data.probes import check_size
 from kerasmi.errors import DataError
@@ -50,6 +50,43 @@ def test_a_gray_png_of_the_right_size_comes_out_as_it_is(bits):
     out = converted(png(pixels, 0, bits))
     assert out.dtype == (np.uint8 if bits == 8 else np.uint16)
     np.testing.assert_array_equal(out, pixels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_is_turned_as_its_exif_says(kind, orientation):
+    block = Image.Exif()
+    block[0x010E] = "made up"  # an entry before that of the orientation
+    block[0x0112] = orientation
+    buffer = io.BytesIO()
+    quality = {"quality": 95} if kind == "JPEG" else {}
+    image = Image.fromarray(thorax(8))
+    image.save(buffer, kind, exif=block, **quality)
+    shown = ImageOps.exif_transpose(Image.open(buffer))
+    out = converted(buffer.getvalue())
+    assert out.shape == (shown.height, shown.width)
+    np.testing.assert_allclose(out, np.asarray(shown), atol=1.01)
+    if orientation > 1:
+        assert out.shape != thorax(8).shape or np.any(out != thorax(8))
+
+
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        (b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x112, 3, 1, 6, 0), 6),
+        (b"MM\0*" + struct.pack(">IHHHIHH", 8, 1, 0x112, 3, 1, 8, 0), 8),
+        (b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x112, 3, 1, 9, 0), 1),
+        (b"II*\0" + struct.pack("<IHHHII", 8, 1, 0x112, 4, 1, 6), 1),
+        (b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x113, 3, 1, 6, 0), 1),
+        (b"II*\0" + struct.pack("<IH", 8, 65535), 1),
+        (b"II*\0" + struct.pack("<I", 2**32 - 1), 1),
+        (b"II*\0" + b"\1", 1),
+        (b"II*\1" + b"\0" * 20, 1),
+        (b"", 1),
+    ],
+)
+def test_an_exif_block_that_tells_no_orientation_is_upright(block, told):
+    assert exif.orientation(block) == told
 
 
 def test_values_above_32767_stay_bright():

@@ -86,11 +86,12 @@ def gradients_in_parts(
             features,
             variables,
             output_gradients=[share[k] for share in shares],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
-        # adds up the rows of an embedding
-        dense = map(tf.convert_to_tensor, gradients)
-        return k + 1, *(a + b for a, b in zip(sums, dense, strict=True))
+        return k + 1, *(
+            # adds up the rows of an embedding
+            total if part is None else total + tf.convert_to_tensor(part)
+            for total, part in zip(sums, gradients, strict=True)
+        )
 
     zeros = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
     _, *sums = _loop(parts, body, zeros)

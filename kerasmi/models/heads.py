@@ -46,7 +46,7 @@ def severity_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     y_true = _column(y_true)
     known = ops.cast(y_true >= 0, "float32")
     level = ops.cast(ops.maximum(y_true[:, 0], 0.0), "int32")
-    chosen = ops.one_hot(level, y_pred.shape[-1])
+    chosen = ops.one_hot(level, y_pred.shape[-1], dtype="float32")
     log_likelihood = ops.sum(chosen * ops.log(_inside(y_pred)), axis=1)
     return -known[:, 0] * log_likelihood / _mean_count(known)
 
@@ -62,7 +62,7 @@ def cumulative_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     Returns:
         `(B,)` nats, scaled as in `masked_binary_crossentropy`.
     """
-    y_true = _column(y_true)
+    y_true = ops.cast(_column(y_true), "float32")
     cuts = ops.arange(1, y_pred.shape[-1] + 1, dtype="float32")
     above = ops.cast(y_true >= cuts[None, :], "float32")
     return masked_binary_crossentropy(

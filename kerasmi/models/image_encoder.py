@@ -109,6 +109,18 @@ class ImageEncoder(keras.Model):
         self.level = level
         self.pool = pool
 
+    @property
+    def trainable(self) -> bool:
+        """Whether the path of the level is trained; `upper` off it never is."""
+        return bool(self._trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.Model.trainable.fset(self, value)
+        # Keras hands the value on to all parts, and sets it before they are
+        if getattr(self, "level", None) == "local":
+            self.upper.trainable = False
+
     @classmethod
     def from_preset(
         cls,
@@ -335,6 +347,8 @@ def _pooled(feature_map: Tensor, pool: str) -> Tensor:
     """`(B, u, v, D)` -> `(B, 1, D)`, or `(B, 1, (u // 2) * (v // 2) * D)`."""
     if pool == "mean":
         return ops.mean(feature_map, axis=(1, 2))[:, None, :]
-    grid = ops.average_pool(feature_map, 2, strides=2)
+    grid = ops.average_pool(
+        feature_map, 2, strides=2, data_format="channels_last"
+    )
     size = grid.shape[1] * grid.shape[2] * grid.shape[3]
     return ops.reshape(grid, (-1, 1, size))

@@ -425,6 +425,7 @@ class ImageTextModel(keras.Model):
         dense = [
             tf.cast(tf.convert_to_tensor(gradient), tf.float32)
             for gradient in gradients
+            if gradient is not None  # the optimizer warns of these
         ]
         norm = tf.linalg.global_norm(distribute.reduce_sum(dense))
         return norm / self.optimizer.scale_loss(tf.ones(()))

@@ -5,6 +5,9 @@ from keras import layers
 
 from kerasmi.models.fused_normalization import FusedBatchNormalization
 
+# whatever the session's format: the axes of images and features are fixed
+LAST = "channels_last"
+
 # Unlike Keras's 0.99, the statistics settle within a short pre-training.
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5, "synchronized": True}
 
@@ -69,7 +72,9 @@ def _shortcut(
         # Every stride-th pixel, then a 1x1 convolution of stride 1: the same
         # function as a strided 1x1 convolution, whose filter gradient aborts
         # in TensorFlow on CPUs at some even sizes.
-        x = layers.AveragePooling2D(1, stride, name=f"{name}_subsample")(x)
+        x = layers.AveragePooling2D(
+            1, stride, data_format=LAST, name=f"{name}_subsample"
+        )(x)
     return _conv(x, width, 1, 1, f"{name}_shortcut")
 
 
@@ -80,12 +85,15 @@ def _conv(
     # stride is 2, and TensorFlow's own explicit padding has slow gradients.
     padding = "same" if stride == 1 else "valid"
     if kernel > 1 and stride > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+        x = layers.ZeroPadding2D(
+            kernel // 2, data_format=LAST, name=f"{name}_pad"
+        )(x)
     x = layers.Conv2D(
         filters,
         kernel,
         strides=stride,
         padding=padding,
+        data_format=LAST,
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(
             2.0, "fan_out", "untruncated_normal"

@@ -75,6 +75,18 @@ class TextEncoder(keras.Model):
         self.pooling = pooling
         self.built = True
 
+    @property
+    def trainable(self) -> bool:
+        """Whether it is trained; the pooler only where it is read."""
+        return bool(self._trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.Model.trainable.fset(self, value)
+        # Keras hands the value on to all parts, and sets it before they are
+        if getattr(self, "pooling", "pooler") != "pooler":
+            self.backbone.pooled_dense.trainable = False
+
     @functools.cached_property
     def word_pieces(self) -> Tokenizer:
         """The tokenizer as the data pipeline takes it, traced once."""

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import image_encoder
 
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
@@ -52,6 +53,36 @@ def test_at_the_local_level_the_upper_part_is_not_trained():
     held = {id(v) for v in encoder.upper.weights}
     assert not held & {id(v) for v in encoder.trainable_variables}
     assert len(encoder.with_level("global").upper.trainable_variables) > 0
+
+
+def test_unfreezing_leaves_what_is_off_the_path_frozen():
+    encoder = image_encoder("local")
+    path = {id(v) for v in encoder.trainable_variables}
+    encoder.trainable = False
+    assert not encoder.trainable_variables
+    encoder.trainable = True
+    assert {id(v) for v in encoder.trainable_variables} == path
+    whole = image_encoder("global")
+    number = len(whole.trainable_variables)
+    whole.trainable = False
+    whole.trainable = True
+    assert len(whole.trainable_variables) == number
+
+
+@pytest.mark.parametrize("preset", ["resnet_phantom", "resnet256_6_2_1"])
+def test_features_do_not_depend_on_the_image_format_of_the_session(preset):
+    def made(image_format):
+        before = keras.config.image_data_format()
+        keras.config.set_image_data_format(image_format)
+        try:
+            keras.utils.set_random_seed(0)
+            return ImageEncoder.from_preset(preset, "global", 128)
+        finally:
+            keras.config.set_image_data_format(before)
+
+    images = np.random.default_rng(0).random((2, 128, 128, 1), np.float32)
+    last, first = made("channels_last"), made("channels_first")
+    np.testing.assert_array_equal(last(images), first(images))
 
 
 @pytest.mark.parametrize("level", ["local", "global"])

@@ -1,6 +1,7 @@
 import inspect
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -192,6 +193,21 @@ def test_each_variable_gets_the_optimizer_the_paper_gives_it():
         assert type(chosen) is expected, variable.path
     rates = optimizers.learning_rates(made.optimizer)
     assert sorted(rates.values()) == pytest.approx([1e-4, 1e-3])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_variable_without_a_gradient_is_left_alone(accumulate):
+    made = model()
+    pooler = made.text_encoder.backbone.pooled_dense
+    pooler.trainable = True
+    made.compile("sgd", accumulate=accumulate)
+    before = pooler.get_weights()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Gradients do not exist")
+        logs = made.train_on_batch(batch(8), return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    for one, other in zip(before, pooler.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_gradient_norm_is_that_of_the_gradient():

@@ -176,6 +176,19 @@ def test_a_model_of_float64_is_trained(in_precision):
 
 
 @pytest.mark.parametrize(
+    ("head", "labels"),
+    [("multilabel", ("a", "b")), ("softmax", ("a",)), ("cumulative", ("a",))],
+)
+def test_a_classifier_is_trained_in_a_session_of_float64(head, labels, request):
+    request.addfinalizer(lambda: keras.config.set_floatx("float32"))
+    keras.config.set_floatx("float64")
+    made = ImageClassifier(image_encoder(), labels, head)
+    made.compile("sgd")
+    loss = made.train_on_batch(IMAGES, np.ones((len(IMAGES), len(labels))))
+    assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize(
     ("policy", "session"),
     [("float64", "float32"), ("float32", "mixed_float16")],
 )

@@ -66,6 +66,10 @@ def test_only_the_pooler_pooling_trains_the_pooler():
         model = encoder(pooling)
         dense = model.backbone.pooled_dense
         assert dense.trainable is trained
+        # and so it stays when the encoder is frozen and tuned again
+        model.trainable = False
+        model.trainable = True
+        assert dense.trainable is trained
 
 
 def test_sentences_differ_enough_to_start_training():

@@ -231,7 +231,7 @@ def test_the_gelu_and_its_slope_are_those_of_the_formula(ours, kind):
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         found, expected = ours(x), GELUS[kind](x)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(
         tape.gradient(found, x), tape.gradient(expected, x), atol=1e-12
     )

@@ -159,11 +159,13 @@ def _enlargement(recipe: Recipe, dataset: Dataset) -> list[str]:
 
 def _account(dataset: Dataset) -> dict[str, Any]:
     """Which data it was, for `environment.json`; `labels.csv` counts it."""
+    options = dataset.made_by.get("options") or {}
     return {
         "path": str(dataset.path.resolve()),
         "name": dataset.name,
         "source": dataset.source,
         "has_truth": dataset.has_truth,
+        "intensity": options.get("intensity"),
         "counts": dataset.counts,
     }
 

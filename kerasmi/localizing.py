@@ -96,7 +96,7 @@ def localize(
             an image of the run's data.
         sentence: what to look for.
         intensity: how the grey levels of a file are mapped, see
-            `formats.INTENSITIES`; None: `"auto"`.
+            `formats.INTENSITIES`; None: as the import of the run's data did.
         reporter: warned of words that the text encoder does not know.
 
     Raises:
@@ -143,7 +143,8 @@ def _png(
     if path.is_dir():
         raise DataError(f"{path}: a folder; give an image file")
     if path.is_file():
-        return _of_file(path, intensity or "auto")
+        recorded = run.known_data().get("intensity")
+        return _of_file(path, intensity or recorded or "auto")
     if intensity is not None:
         raise DataError(f"{image}: not a file; --intensity is for files only")
     return _of_record(run, image, reporter)

@@ -1,7 +1,6 @@
 """The README.md of an exported model, made from its run folder alone."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -63,7 +62,7 @@ def _recipe(run: Run) -> str:
 def _data(run: Run) -> str:
     data = run.recipe.data
     start = _last_start(run)
-    known = _known(run)
+    known = run.known_data()
     lines = [f"- source: {known.get('source', data.source)}"]
     if "name" in known:
         lines.append(f"- name: {known['name']}")
@@ -75,12 +74,20 @@ def _data(run: Run) -> str:
         *_splits(known.get("counts", {})),
         f"- fingerprint: `{start.get('data_fingerprint', 'not recorded')}`",
         f"- image size: {data.image_size} pixels",
+        *_intensity(known.get("intensity")),
         f"- labels that the report leaves uncertain: {data.uncertain}",
         f"- findings that the report does not mention: {data.blank}",
         f"- trained with kerasmi {start.get('kerasmi', 'not recorded')},"
         f" {start.get('started', 'at a time not recorded')}",
     ]
     return "\n".join(lines)
+
+
+def _intensity(name: str | None) -> list[str]:
+    """How files became grey levels; nothing where they were drawn."""
+    if name is None:
+        return []
+    return [f"- grey levels: `--intensity {name}` of `kerasmi data import`"]
 
 
 def _splits(counts: dict[str, dict[str, int]]) -> list[str]:
@@ -94,12 +101,6 @@ def _splits(counts: dict[str, dict[str, int]]) -> list[str]:
         f" {counted(of['subjects'], 'subject')}"
         for split, of in counts.items()
     ]
-
-
-def _known(run: Run) -> dict[str, Any]:
-    """What the last start that opened the data recorded of it."""
-    known = [start["data"] for start in run.starts() if "data" in start]
-    return known[-1] if known else {}
 
 
 def _last_start(run: Run) -> dict[str, object]:

@@ -98,6 +98,12 @@ class Run(Folder):
         """
         path = Path(folder)
         if not (path / RECIPE).is_file():
+            within = sorted(path.glob(f"*/*/{RECIPE}"))
+            if (path / GRID).is_file() and within:
+                raise RunError(
+                    f"{path}: the folder of a grid; give one of its runs, such"
+                    f" as {within[0].parent}"
+                )
             raise RunError(
                 f"{path}: not a run: it holds no {RECIPE}; `kerasmi run` makes"
                 " one"
@@ -148,6 +154,15 @@ class Run(Folder):
         ):
             raise RunError(f"{path}: expected a list, an entry for each start")
         return found
+
+    def known_data(self) -> dict[str, Any]:
+        """What the last start that opened the data recorded of it.
+
+        Raises:
+            RunError: as `starts`.
+        """
+        known = [start["data"] for start in self.starts() if "data" in start]
+        return known[-1] if known else {}
 
     def _write_starts(self, starts: list[dict[str, Any]]) -> None:
         self.write_text(_ENVIRONMENT, json.dumps(starts, indent=2) + "\n")

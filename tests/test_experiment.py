@@ -1,5 +1,6 @@
 """The whole experiment at its smallest, run once, seen from all sides."""
 
+import dataclasses
 import json
 import shutil
 
@@ -119,6 +120,15 @@ def test_the_environment_names_versions_seed_and_data(small):
     assert start["data_fingerprint"] == dataset.fingerprint
     assert start["data"]["path"] == str(data.resolve())
     assert start["data"]["counts"] == dataset.counts
+    assert start["data"]["intensity"] is None  # drawn, not read of files
+
+
+def test_the_environment_names_how_grey_levels_were_mapped(small):
+    dataset = Dataset.open(next((small.parent / "data").iterdir()))
+    imported = dataclasses.replace(
+        dataset, made_by={"options": {"intensity": "window"}}
+    )
+    assert experiment._account(imported)["intensity"] == "window"
 
 
 def test_every_label_has_an_auc_with_interval_and_counts(small):

@@ -28,6 +28,7 @@ SEVERITY = "retrain/edema_severity/frozen"
 DATA = {
     "name": "chest",
     "source": "table",
+    "intensity": "percentile",
     "counts": {
         "train": {"images": 9, "with_text": 8, "studies": 7, "subjects": 6},
         "test": {"images": 5, "with_text": 4, "studies": 3, "subjects": 2},
@@ -278,6 +279,7 @@ def test_the_card_tells_data_recipe_results_and_limits(exported):
         "- train: 9 images (8 with text), 7 studies, 6 subjects\n"
         "- test: 5 images (4 with text), 3 studies, 2 subjects\n",
         "fingerprint: `f00d`",
+        "- grey levels: `--intensity percentile` of `kerasmi data import`\n",
         "  bound: mine",
         "| pathology9 | Edema | tuned | auc | 0.750 | 0.500 | 1.000 | 14 |",
         "| - | - |",
@@ -296,6 +298,7 @@ def test_a_card_says_that_nothing_is_recorded_of_the_data(tmp_path):
         text = exporting.model_card.card(new, "Model", "pretrain", "", "")
     assert "- source: phantom\n" in text
     assert "- images, studies and subjects: not recorded\n" in text
+    assert "grey levels" not in text
 
 
 def test_a_classifier_has_no_preset_and_gets_no_folder_for_one(

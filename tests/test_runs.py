@@ -63,6 +63,15 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path):
         Run.open(tmp_path)
 
 
+def test_the_folder_of_a_grid_names_a_run_of_it(tmp_path, recipe):
+    member = tmp_path / "grid" / "local_mine" / "seed0"
+    with Run.create(member, recipe):
+        pass
+    (tmp_path / "grid" / "grid.yaml").write_text("")
+    with pytest.raises(RunError, match=f"one of its runs, such as {member}$"):
+        Run.open(tmp_path / "grid")
+
+
 def test_a_finished_stage_stays_finished(tmp_path, recipe):
     with Run.create(tmp_path, recipe) as run:
         run.stage("retrain/pathology9/frozen")

@@ -42,7 +42,7 @@ _MAPS = (".csv", ".npy")
     "--intensity",
     type=click.Choice(["auto", "full", "percentile", "window"]),
     help="How the grey levels of a file are mapped, as in `kerasmi data"
-    " import`.  [default: auto]",
+    " import`.  [default: as there]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the files.")
 def localize(

@@ -165,6 +165,27 @@ def test_an_empty_sentence_is_refused(runs, wide, tmp_path, sentence):
     _refused(runs, tmp_path, arguments, "is empty: it holds no word")
 
 
+def test_a_file_is_prepared_as_the_data_of_the_run_were(tmp_path):
+    values = thorax(8, shape=(100, 150)).astype(np.uint8) // 2
+    values[0, 0] = 255
+    Image.fromarray(values).save(tmp_path / "faint.png")
+    folder = save_run(tmp_path / "run")
+    run = Run.open(folder)
+
+    def seen(**asked):
+        found = localizing.localize(
+            run, str(tmp_path / "faint.png"), SENTENCE, **asked
+        )
+        return found.pixels
+
+    full = seen()
+    run.record_environment(data={"intensity": "percentile"})
+    stretched = seen()
+    assert (full != stretched).any()
+    np.testing.assert_array_equal(stretched, seen(intensity="percentile"))
+    np.testing.assert_array_equal(full, seen(intensity="full"))
+
+
 def test_an_intensity_is_for_files_only(runs, tmp_path):
     arguments = [runs / "local", _image_id(runs), SENTENCE]
     arguments += ["--intensity", "full", "--output", tmp_path / "a.png"]

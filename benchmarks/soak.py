@@ -5,10 +5,14 @@
 Each loop draws a table of pictures and reports of its own, imports it, runs a
 small experiment on the records (pretraining, both re-trainings), evaluates it,
 writes its report, removes all of it and forgets it. Then it prints the memory
-of the process, its open file handles and its threads, and what the work folder
-held. The first loops warm up (imports, caches, pools of threads) and count for
-nothing; at the end the others are held to the bars, and one that is not met
-gives exit status 1.
+of the process, what of it is allocated, its open file handles and its threads,
+and what the work folder held. The first loops warm up (imports, caches, pools
+of threads) and count for nothing; at the end the others are held to the bars,
+and one that is not met gives exit status 1.
+
+TensorFlow keeps what oneDNN compiled for the last 1024 shapes that each of its
+threads met. The first loop pretrains for many epochs, to meet them (`--fill`);
+without it, those caches are what grows for hours.
 
 It runs with MALLOC_ARENA_MAX=1, as `docs/scale.md` tells processes that train
 for long to do; set the variable before to see it with another number.
@@ -28,10 +32,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import heap
 from kerasmi.cli.quiet import quiet
 
 WARM_UP = 8  # loops
 GROWTH = 50.0  # MiB an hour that the fitted line of memory may rise
+ALLOCATED = 20.0  # the same of what is allocated
+EPOCHS = 2  # of pretraining
+FILL = 150  # in the first loop
 ARENAS = "MALLOC_ARENA_MAX"  # of glibc
 IMAGES = 160
 LABEL = "Lung Opacity"  # half of the images: any split has both classes
@@ -39,7 +47,6 @@ SMALL = (
     "data.source=records",
     "data.image_size=64",
     "critic.hidden_dims=[8, 4]",
-    "pretrain.epochs=2",
     "pretrain.batch_size=8",
     "pretrain.warmup_steps=2",
     "pretrain.sentences=2",
@@ -59,6 +66,7 @@ class Loop:
     Attributes:
         hours: since the start.
         rss: resident memory, MiB.
+        used: of it, what is allocated and not freed, MiB.
         handles: open file handles.
         threads: threads of the process.
         disk: MiB in the work folder before it was removed.
@@ -66,6 +74,7 @@ class Loop:
 
     hours: float
     rss: float
+    used: float
     handles: int
     threads: int
     disk: float
@@ -79,10 +88,10 @@ class Bar:
     met: bool
 
 
-def growth(loops: list[Loop]) -> float:
+def growth(loops: list[Loop], name: str = "rss") -> float:
     """Slope of memory over time by least squares, in MiB an hour."""
     hours = [loop.hours for loop in loops]
-    return float(np.polyfit(hours, [loop.rss for loop in loops], 1)[0])
+    return float(np.polyfit(hours, [getattr(k, name) for k in loops], 1)[0])
 
 
 def verdict(loops: list[Loop], warm_up: int = WARM_UP) -> list[Bar]:
@@ -101,12 +110,14 @@ def verdict(loops: list[Loop], warm_up: int = WARM_UP) -> list[Bar]:
             f"{len(loops)} loops are too few: {warm_up} warm up, 1 at least,"
             " and 3 more are needed"
         )
-    slope = growth(counted)
-    bars = [
-        Bar(
-            f"memory {slope:+.1f} MiB an hour, <= {GROWTH:.0f}", slope <= GROWTH
-        )
-    ]
+    bars = []
+    for name, of, most in (
+        ("memory", "rss", GROWTH),
+        ("allocated", "used", ALLOCATED),
+    ):
+        slope = growth(counted, of)
+        words = f"{name} {slope:+.1f} MiB an hour, <= {most:.0f}"
+        bars.append(Bar(words, slope <= most))
     for name in ("handles", "threads"):
         before = max(getattr(loop, name) for loop in first)
         after = max(getattr(loop, name) for loop in counted)
@@ -132,7 +143,7 @@ def write_table(folder: Path, seed: int) -> Path:
     return folder / "own.csv"
 
 
-def once(folder: Path, seed: int) -> None:
+def once(folder: Path, seed: int, epochs: int = EPOCHS) -> None:
     """Table, import, run, evaluation and report, by the public functions."""
     from kerasmi import evaluating, experiment, recipe, runs
     from kerasmi.data.importing import import_items
@@ -145,6 +156,7 @@ def once(folder: Path, seed: int) -> None:
     # one thread decodes: a pool of processes would hide what it leaks
     import_items(source, records, image_size=64, workers=1)
     words = (*SMALL, f"data.path={records}", f"seed={seed}")
+    words += (f"pretrain.epochs={epochs}",)
     loaded = recipe.load("local_mine", words)
     with runs.Run.create(folder / "run", loaded) as made:
         experiment.run(loaded, made, Reporter())
@@ -170,24 +182,31 @@ def held(begun: float, disk: float) -> Loop:
     return Loop(
         hours=(time.monotonic() - begun) / 3600,
         rss=int(status["VmRSS"].split()[0]) / 1024,
+        used=heap.in_use(),
         handles=len(os.listdir("/proc/self/fd")),
         threads=int(status["Threads"]),
         disk=disk,
     )
 
 
-def soak(minutes: float, most: int | None, seeds: int | None) -> list[Loop]:
+def soak(
+    minutes: float, most: int | None, seeds: int | None, fill: int = FILL
+) -> list[Loop]:
     """Loops until the time or the number is spent; prints each."""
     from kerasmi import experiment
 
     begun = time.monotonic()
     loops: list[Loop] = []
-    print("| loop | minutes | memory, MiB | handles | threads | disk, MiB |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print(
+        "| loop | minutes | memory, MiB | allocated, MiB | handles | threads |"
+        " disk, MiB |"
+    )
+    print("|---|---|---|---|---|---|---|", flush=True)
     for number in itertools.count(1):
         folder = Path(tempfile.mkdtemp(prefix="kerasmi-soak-"))
         try:
-            once(folder, number if seeds is None else number % seeds)
+            seed = number if seeds is None else number % seeds
+            once(folder, seed, fill if number == 1 else EPOCHS)
             disk = size(folder)
         finally:
             shutil.rmtree(folder)
@@ -196,7 +215,8 @@ def soak(minutes: float, most: int | None, seeds: int | None) -> list[Loop]:
         loops.append(now)
         print(
             f"| {number} | {now.hours * 60:.1f} | {now.rss:.1f} |"
-            f" {now.handles} | {now.threads} | {now.disk:.1f} |",
+            f" {now.used:.1f} | {now.handles} | {now.threads} |"
+            f" {now.disk:.1f} |",
             flush=True,
         )
         if number == most or now.hours * 60 >= minutes:
@@ -225,7 +245,15 @@ def main() -> int:
         help="tables and trainings in turn, not new ones in each loop: caches"
         " of what has been met before then no longer fill",
     )
+    parser.add_argument(
+        "--fill",
+        type=int,
+        default=FILL,
+        help=f"epochs of the first loop's pretraining; {EPOCHS}: as the others",
+    )
     asked = parser.parse_args()
+    if not heap.is_known():
+        sys.exit("what is allocated can be told with glibc 2.33 or later alone")
     with_arenas()
     with quiet():
         import tensorflow as tf
@@ -237,7 +265,7 @@ def main() -> int:
         distribute.set_intra_op_threads(1)  # as the recipe has it
         distribute.make_deterministic()
         tf.config.list_logical_devices()
-    loops = soak(asked.minutes, asked.loops, asked.seeds)
+    loops = soak(asked.minutes, asked.loops, asked.seeds, asked.fill)
     try:
         bars = verdict(loops, asked.warm_up)
     except ValueError as error:

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from benchmarks import heap
 from kerasmi.forgetting import forget
 
 
@@ -53,38 +54,21 @@ def _resident():
     return pages * 4096 / 2**20
 
 
-class _Heap(ctypes.Structure):
-    """What glibc's `mallinfo2` says, in bytes."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks"),
-            *("fsmblks", "uordblks", "fordblks", "keepcost"),
-        )
-    ]
-
-
-def _in_use():
-    """MiB that were allocated and are not freed."""
+def _allocated():
     gc.collect()
-    mallinfo = ctypes.CDLL(None).mallinfo2
-    mallinfo.restype = _Heap
-    return mallinfo().uordblks / 2**20
+    return heap.in_use()
 
 
-@pytest.mark.skipif(
-    not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc 2.33 or later"
-)
+@pytest.mark.skipif(not heap.is_known(), reason="glibc 2.33 or later")
 def test_numbers_that_became_tensors_are_freed():
     forget()
-    before = _in_use()
+    before = _allocated()
     for number in range(20_000):
         tf.constant(number + 0.25)
     # if this fails, TensorFlow frees them by itself: drop the private call
-    assert _in_use() - before > 8
+    assert _allocated() - before > 8
     forget()
-    assert _in_use() - before < 1
+    assert _allocated() - before < 1
 
 
 @pytest.mark.skipif(

@@ -6,17 +6,10 @@ is told of at once; a file appears whole or not at all.
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kerasmi.errors import KerasmiError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-DPI = 120
 
 
 class OutputError(KerasmiError):
@@ -87,13 +80,6 @@ def write(path: Path, make: Callable[[Path], object]) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}"
         ) from None
-
-
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Writes a figure whole; letters that no font has become boxes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        write(path, lambda beside: figure.savefig(beside, dpi=DPI))
 
 
 def slug(text: str, longest: int = 32) -> str:

@@ -1,7 +1,6 @@
 """Files that a command writes: refused at once, else whole or not at all."""
 
 import pytest
-from matplotlib.figure import Figure
 
 from kerasmi import output_files
 from kerasmi.output_files import OutputError
@@ -27,13 +26,6 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path):
         output_files.write(path, half)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_letters_that_no_font_has_do_not_stop_a_figure(tmp_path):
-    figure = Figure((1, 1))
-    figure.text(0, 0, "日本")
-    output_files.write_figure(tmp_path / "a.png", figure)
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

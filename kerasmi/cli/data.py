@@ -107,16 +107,10 @@ def preview(
 
 
 def _save(records: list["Record"], output: Path) -> None:
-    from kerasmi.evaluation import figures
+    from kerasmi.evaluation import drawing
     from kerasmi.sheet import sheet
 
-    page = sheet(records)
-    try:
-        figures.save(page, output)
-    except OSError as error:
-        raise DataError(
-            f"{output}: cannot be written: {error.strerror}"
-        ) from None
+    drawing.save_asked(sheet(records), output)
 
 
 def _phantom(count: int, size: int, seed: int) -> list["Record"]:

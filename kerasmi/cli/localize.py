@@ -62,6 +62,7 @@ def localize(
     """
     from kerasmi import output_files, runs
     from kerasmi.cli.console import ConsoleReporter
+    from kerasmi.evaluation import drawing
 
     opened = runs.Run.open(run)
     if output is None:
@@ -76,7 +77,7 @@ def localize(
         found = localizing.localize(
             opened, image, sentence, intensity=intensity, reporter=reporter
         )
-    output_files.write_figure(output, found.draw())
+    drawing.save_asked(found.draw(), output)
     if map_file is not None:
         values = found.pixel_map()
         output_files.write(map_file, lambda file: _save(file, values))

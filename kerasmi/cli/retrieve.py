@@ -68,6 +68,7 @@ def retrieve(
     """
     from kerasmi import output_files, runs
     from kerasmi.cli.console import ConsoleReporter
+    from kerasmi.evaluation import drawing
 
     opened = runs.Run.open(run)
     if output is None:
@@ -91,7 +92,7 @@ def retrieve(
             f" {found.sentence!r} (nats above the average image)",
             ids,
         )
-    output_files.write_figure(output, found.draw())
+    drawing.save_asked(found.draw(), output)
     if table is not None:
         rows = found.table
         output_files.write(table, lambda file: rows.to_csv(file, index=False))

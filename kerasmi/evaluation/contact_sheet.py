@@ -7,28 +7,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from kerasmi.evaluation.palette import PLAIN, palette
+
 Array = np.ndarray
-# Okabe and Ito's colours, told apart with any colour vision, on gray too.
-COLOURS = (
-    "#56B4E9",
-    "#E69F00",
-    "#F0E442",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#0072B2",
-    "#A6761D",
-    "#999999",
-)
-_PLAIN = "#333333"  # of what has no colour of its own
-_DARKER = 0.55  # of a colour that is given a second time
 _WIDTH = 2.6  # inches of one image
 _LINE = 0.155  # inches of one line of text
 _TITLE = 0.22  # inches above an image
 _LONGEST = 38  # characters of a title
+_LONGEST_NAME = 32  # of a finding, which is larger
 
 
 def contact_sheet(
@@ -45,9 +33,9 @@ def contact_sheet(
 
     Args:
         images: Each (H, W) or (H, W, 1), in [0, 1]; the sizes may differ.
-        findings: For each image the names written below it; `"no positive
-            label"` is written where there is none, `"no label"` where it is
-            None.
+        findings: For each image the names written below it, the middle of
+            those that are too long left out; `"no positive label"` is written
+            where there is none, `"no label"` where it is None.
         titles: For each image a line above it, such as its id; where it is
             too long, its middle is left out.
         sentences: For each image the sentences written below it.
@@ -78,7 +66,7 @@ def contact_sheet(
     for i, axis in enumerate(axes):
         _image(axis, images[i])
         if titles is not None:
-            title = _shortened(titles[i])
+            title = _shortened(titles[i], _LONGEST)
             axis.set_title(title, fontsize=7, color="#555555", pad=2)
         row = _findings(axis, findings[i], colours)
         _lines(axis, texts[i], row)
@@ -87,16 +75,6 @@ def contact_sheet(
             shown = {n: regions[i][n] for n in found}
             _outlines(axis, shown, colours, images[i].shape[:2])
     return figure
-
-
-def palette(names: Sequence[str]) -> dict[str, str]:
-    """Gives each finding its colour by its place: nine, then darker ones."""
-    shades = [*COLOURS, *map(_darker, COLOURS)]
-    return {n: shades[i % len(shades)] for i, n in enumerate(names)}
-
-
-def _darker(colour: str) -> str:
-    return to_hex([_DARKER * part for part in to_rgb(colour)])
 
 
 def _of_page(
@@ -171,11 +149,11 @@ def _image(axis: Axes, image: Array) -> None:
     axis.set_axis_off()
 
 
-def _shortened(title: str) -> str:
-    if len(title) <= _LONGEST:
-        return title
-    half = (_LONGEST - 1) // 2
-    return f"{title[:half]}…{title[-half:]}"
+def _shortened(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
 
 
 def _write(axis: Axes, row: int, text: str, **style: Any) -> None:
@@ -200,8 +178,9 @@ def _findings(
         return 1
     for row, name in enumerate(found):
         style = {"fontsize": 8, "fontweight": "bold"}
-        _write(axis, row, "■", color=colours.get(name, _PLAIN), **style)
-        _write(axis, row, "    " + name, color="black", **style)
+        _write(axis, row, "■", color=colours.get(name, PLAIN), **style)
+        shown = _shortened(name, _LONGEST_NAME)
+        _write(axis, row, "    " + shown, color="black", **style)
     return len(found)
 
 
@@ -235,7 +214,7 @@ def _outlines(
             axis.add_collection(
                 LineCollection(
                     list(edges * scale - 0.5),
-                    colors=colours.get(name, _PLAIN),
+                    colors=colours.get(name, PLAIN),
                     linewidths=1.6,
                 )
             )

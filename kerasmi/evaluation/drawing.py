@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 import textwrap
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from kerasmi import output_files
 
 DPI = 120
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -61,6 +64,23 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
         os.unlink(beside)
         raise
     return path
+
+
+def save_asked(figure: Figure, path: Path) -> None:
+    """Writes a figure that a command was asked for, whole or not at all.
+
+    Letters that no font has become boxes.
+
+    Args:
+        figure: any figure of matplotlib.
+        path: the file; its folder is made.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        output_files.write(path, lambda file: write(figure, str(file), DPI))
 
 
 def write(figure: Figure, file: str | BinaryIO, dpi: float) -> None:

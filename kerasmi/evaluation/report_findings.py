@@ -31,7 +31,7 @@ class Stop:
 
     Attributes:
         stopped: When, as in the log.
-        stage: In which stage; empty between them.
+        stage: In which stage, one of those at work; empty between them.
         saved: How far it had come, such as `epoch 6, step 5 of 6`; empty
             where nothing was saved.
         resumed: When the log goes on.
@@ -44,17 +44,24 @@ class Stop:
 
 
 def stops(run: RunFolder) -> list[Stop]:
-    """The interruptions of a run that are history, in order."""
+    """The interruptions that are history, in order: one of each stage."""
     found = []
     for line, after in itertools.pairwise(run.log):
         told = _interruption(line)
         if told is not None:
-            # of each stage that was at work
-            saved = told["saved"].split("; ")
-            where = "; ".join(s.rpartition(" at ")[2].strip() for s in saved)
-            stage = told["stage"] or ""
-            found.append(Stop(line.time, stage, where, after.time))
+            for stage in (told["stage"] or "").split(", "):
+                where = _saved(stage, told["saved"])
+                found.append(Stop(line.time, stage, where, after.time))
     return found
+
+
+def _saved(stage: str, told: str) -> str:
+    """Where a stage was saved, of what is told of all: by its folder."""
+    for part in re.split("(?:^ |; )saved in ", told):
+        folder, at, where = part.rpartition(" at ")
+        if at and stage and folder.endswith(f"/{stage}"):
+            return where
+    return ""
 
 
 def _interruption(line: LogLine) -> re.Match[str] | None:

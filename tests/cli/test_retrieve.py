@@ -16,7 +16,7 @@ from trained_runs import (
 
 from kerasmi import retrieving
 from kerasmi.data.dataset import Dataset
-from kerasmi.evaluation.contact_sheet import palette
+from kerasmi.evaluation.palette import palette
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
 from kerasmi.runs import Run

@@ -5,10 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 
 from kerasmi.data.sources import phantom
-from kerasmi.evaluation.contact_sheet import COLOURS, contact_sheet, outline
+from kerasmi.evaluation.contact_sheet import contact_sheet, outline
+from kerasmi.evaluation.palette import COLOURS, PLAIN, palette
 from kerasmi.sheet import sheet
 
 FEW = phantom.Phantom(train=12, validation=0, test=0)
@@ -105,6 +108,31 @@ def test_a_finding_without_an_outline_takes_no_colour_of_one_that_has():
     assert squares[0][0] not in COLOURS
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (8, 64), (64, 8)])
+@pytest.mark.parametrize("number", [1, 3])
+def test_nothing_reaches_into_the_next_image(number, shape):
+    label = "Catheter whose tip is in another vein than that which it should"
+    figure = contact_sheet(
+        [np.zeros(shape)] * number,
+        [["Edema", label]] * number,
+        titles=["p10000032/s50414267/an-id-of-forty-letters"] * number,
+        sentences=[["There is no large effusion on either side. " * 3]]
+        * number,
+    )
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    inch = figure.dpi
+    page = figure.get_figwidth() * inch
+    for axis in figure.axes:
+        box = axis.get_window_extent()
+        room = box.x0 - 0.16 * inch, min(page, box.x1 + 0.16 * inch)
+        for text in (axis.title, *axis.texts):
+            around = text.get_window_extent(canvas.get_renderer())
+            assert room[0] <= around.x0, text
+            assert around.x1 <= room[1], text
+    assert "Catheter whose …which it should" in words(figure)
+
+
 def squares(figure):
     """Finding to the colours of its squares, of a page of such names."""
     found = {}
@@ -130,6 +158,19 @@ def test_a_finding_has_one_colour_on_every_page_of_a_data_set():
         severity = page.pop("Severity 2", None)
         assert severity is None or not severity & set().union(*whole.values())
         assert page == {name: whole[name] for name in page}
+
+
+@pytest.mark.parametrize("number", [9, 18, 19, 60, 300])
+def test_no_two_names_share_a_colour(number):
+    names = [f"finding {i}" for i in range(number)]
+    colours = list(palette(names).values())
+    assert len(set(colours)) == number
+    assert PLAIN not in colours
+    assert colours[:9] == list(COLOURS)[:number]
+    if number == 60:
+        rgb = np.array([to_rgb(colour) for colour in [*colours, PLAIN]])
+        apart = np.linalg.norm(rgb[:, None] - rgb, axis=-1)
+        assert apart[np.triu_indices(len(rgb), 1)].min() > 0.1
 
 
 @pytest.mark.parametrize("regions", [True, False])

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
+from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
 from matplotlib.image import imread
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 from kerasmi.evaluation import auc, drawing, figures, region_maps
+from kerasmi.output_files import OutputError
 
 
 def history(ceiling=None, epochs=4):
@@ -288,10 +290,22 @@ def test_a_figure_is_laid_out_once_and_looks_as_matplotlib_writes_it(
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", watched)
     drawing.write(drawn(), str(tmp_path / "ours.png"), 150)
     assert len(laid_out) == 1
+    drawing.save_asked(drawn(), tmp_path / "new" / "asked.png")
+    assert len(laid_out) == 2
     ours, theirs = (
         imread(tmp_path / f"{name}.png") for name in ("ours", "theirs")
     )
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_letters_that_no_font_has_do_not_stop_a_figure(tmp_path):
+    figure = Figure((1, 1))
+    figure.text(0, 0, "日本")
+    drawing.save_asked(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match=r"b\.png: cannot be written"):
+        drawing.save_asked(Figure((1, 1)), tmp_path / "taken" / "b.png")
 
 
 def test_a_file_gets_a_png_whatever_the_settings_of_matplotlib():

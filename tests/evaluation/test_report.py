@@ -376,17 +376,35 @@ def test_an_interruption_that_was_gone_on_from_is_history(run):
     assert "Interrupted" not in text
 
 
-def test_an_interruption_of_two_stages_tells_where_both_were(run):
+AT_ONCE = {
+    "saved in /r; at/retrain/a/tuned at epoch 2, step 1 of 2; saved in"
+    " /r; at/retrain/b/tuned at the end of epoch 3": (
+        ("retrain/a/tuned", "epoch 2, step 1 of 2"),
+        ("retrain/b/tuned", "the end of epoch 3"),
+    ),
+    "saved in runs/retrain/b/tuned at the end of epoch 3": (
+        ("retrain/a/tuned", ""),
+        ("retrain/b/tuned", "the end of epoch 3"),
+    ),
+    "": (("retrain/a/tuned", ""), ("retrain/b/tuned", "")),
+}
+
+
+@pytest.mark.parametrize(("said", "expected"), AT_ONCE.items())
+def test_an_interruption_of_two_stages_tells_where_each_was(
+    run, said, expected
+):
     with open(run / "log.txt", "a") as file:
         file.write(
             "2026-01-02T03:05:00+00:00 ERROR retrain/a/tuned, retrain/b/tuned:"
-            " Interrupted: saved in x at epoch 2, step 1 of 2; saved in y at"
-            " the end of epoch 3\n"
+            f" Interrupted: {said}\n"
         )
         file.writelines(STOPS[1:2])
-    (stop,) = report_findings.stops(RunFolder(run))
-    assert stop.stage == "retrain/a/tuned, retrain/b/tuned"
-    assert stop.saved == "epoch 2, step 1 of 2; the end of epoch 3"
+    found = report_findings.stops(RunFolder(run))
+    assert tuple((stop.stage, stop.saved) for stop in found) == expected
+    text = Page(report.page(run)).text
+    for stage, saved in expected:
+        assert f"2026-01-02 03:05:00 {stage} {saved or '-'} 2026" in text
 
 
 def test_an_interruption_at_the_end_is_a_failure(run):

@@ -1,13 +1,23 @@
 """Ctrl-C and SIGTERM: a training saves at its next step, then stops."""
 
 import contextlib
+import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_waiting: list[Callable[[str], None]] = []
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Block:
+    """What is done within `deferred`."""
+
+    tell: Callable[[str], None]
+    in_threads: bool
+
+
+_waiting: list[_Block] = []
 _noted: list[str] = []
 
 
@@ -27,25 +37,30 @@ def handled() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deferred(tell: Callable[[str], None]) -> Iterator[None]:
+def deferred(
+    tell: Callable[[str], None], in_threads: bool = False
+) -> Iterator[None]:
     """Notes the first signal instead of raising it; the second raises.
 
     Blocks may lie in one another, and in other threads than the main one: a
     signal is noted until all of them are left.
 
     Args:
-        tell: called with a line when a signal is noted.
+        tell: called with a line when a signal comes.
+        in_threads: the work is done by other threads, which nothing stops
+            before they have saved: no signal raises.
 
     Raises:
         Interrupted: at the end, where a signal was noted and not acted on.
     """
-    _waiting.append(tell)
+    block = _Block(tell, in_threads)
+    _waiting.append(block)
     try:
         yield
         if _noted:
             raise Interrupted
     finally:
-        _waiting.remove(tell)
+        _waiting.remove(block)
         if not _waiting:
             _noted.clear()
 
@@ -62,10 +77,16 @@ def requested() -> bool:
 
 
 def _handle(number: int, _: FrameType | None) -> None:
-    if not _waiting or _noted:
+    in_threads = any(block.in_threads for block in _waiting)
+    if not _waiting or (_noted and not in_threads):
         raise Interrupted
     name = signal.Signals(number).name
+    again = bool(_noted)
     _noted.append(name)
-    _waiting[0](
-        f"{name}: stops when this step is saved; once more stops at once"
-    )
+    if not in_threads:
+        words = "stops when this step is saved; once more stops at once"
+    elif again:
+        words = "waits for steps that are under way; SIGKILL ends them unsaved"
+    else:
+        words = "stops when the step of each stage is saved"
+    _waiting[0].tell(f"{name}: {words}")

@@ -87,7 +87,7 @@ def run(
     # frozen stages are the shortest: last, so that none is left alone for long
     todo.sort(key=lambda stage: stage[1] == "frozen")
     pool = ThreadPoolExecutor(at_once)
-    with interruption.deferred(reporter.message), pool:
+    with interruption.deferred(reporter.message, in_threads=True), pool:
         try:
             begun = [pool.submit(one, *stage) for stage in todo]
             found = [future.exception() for future in begun]

@@ -206,7 +206,37 @@ def test_a_signal_stops_both_and_is_told_of_both(
     for name in played.begun:
         assert f"saved in {tmp_path / 'run' / name}" in str(stopped.value)
     assert heard.messages == [
-        "SIGINT: stops when this step is saved; once more stops at once"
+        "SIGINT: stops when the step of each stage is saved"
+    ]
+    assert not interruption.requested()
+
+
+def test_a_second_signal_waits_for_both_as_it_says(
+    played, recipe, dataset, names, tmp_path
+):
+    heard, both = Heard(), threading.Barrier(2, timeout=WAIT)
+
+    def train(folder):
+        with interruption.deferred(lambda text: None):
+            if both.wait() == 0:
+                for _ in range(2):
+                    told = len(heard.messages)
+                    os.kill(os.getpid(), signal.SIGINT)
+                    for _ in range(WAIT * 100):
+                        if len(heard.messages) > told:
+                            break
+                        threading.Event().wait(0.01)
+            both.wait()
+            raise Interrupted(f"saved in {folder}")
+
+    played = played(train, train)
+    with interruption.handled(), pytest.raises(Interrupted) as stopped:
+        retrained(tmp_path / "run", recipe, dataset, reporter=heard)
+    for name in played.begun:
+        assert f"saved in {tmp_path / 'run' / name}" in str(stopped.value)
+    assert heard.messages == [
+        "SIGINT: stops when the step of each stage is saved",
+        "SIGINT: waits for steps that are under way; SIGKILL ends them unsaved",
     ]
     assert not interruption.requested()
 

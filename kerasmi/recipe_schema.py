@@ -302,7 +302,7 @@ class Pretrain(Section):
 
 
 _PATHOLOGY, _SEVERITY = "pathology9", "edema_severity"
-_FINDINGS = "findings"
+_FINDINGS, _DEGREES = "findings", "Edema Severity"
 
 
 def labels_of(value: Any) -> int | float | None:
@@ -393,6 +393,12 @@ class Retrain(Section):
                 "findings",
                 f"expected the labels of the task '{_FINDINGS}';"
                 " `kerasmi data inspect` lists those of a data set",
+            )
+        if _DEGREES in (self.findings or ()):
+            raise wrong(
+                "findings",
+                f"'{_DEGREES}' is a degree from 0 to 3, not present or absent;"
+                " train it with the task 'edema_severity'",
             )
         return self
 

@@ -15,7 +15,8 @@ def masked_binary_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Binary cross-entropy over the labels that are known.
 
     Args:
-        y_true: `(B, L)`: 1, 0, or negative where the label is ignored.
+        y_true: `(B, L)`: 1, 0, or negative where the label is ignored. Any
+            other value, NaN too, makes the loss NaN.
         y_pred: `(B, L)` probabilities.
 
     Returns:
@@ -29,6 +30,7 @@ def masked_binary_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     log_likelihood = ops.where(
         y_true > 0.5, ops.log(y_pred), ops.log(1.0 - y_pred)
     )
+    log_likelihood = _of_classes(y_true, 2, log_likelihood)
     return -ops.sum(known * log_likelihood, axis=1) / _mean_count(known)
 
 
@@ -37,7 +39,8 @@ def severity_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Cross-entropy of a 4-way softmax over severity 0-3 (the authors').
 
     Args:
-        y_true: `(B, 1)` or `(B,)`: severity, or negative where ignored.
+        y_true: `(B, 1)` or `(B,)`: severity, or negative where ignored. Any
+            other value, NaN too, makes the loss NaN.
         y_pred: `(B, 4)` probabilities.
 
     Returns:
@@ -48,6 +51,7 @@ def severity_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     level = ops.cast(ops.maximum(y_true[:, 0], 0.0), "int32")
     chosen = ops.one_hot(level, y_pred.shape[-1], dtype="float32")
     log_likelihood = ops.sum(chosen * ops.log(_inside(y_pred)), axis=1)
+    log_likelihood = _of_classes(y_true[:, 0], y_pred.shape[-1], log_likelihood)
     return -known[:, 0] * log_likelihood / _mean_count(known)
 
 
@@ -56,7 +60,8 @@ def cumulative_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Binary cross-entropy of severity >= 1, >= 2, >= 3 (ordinal).
 
     Args:
-        y_true: `(B, 1)` or `(B,)`: severity, or negative where ignored.
+        y_true: `(B, 1)` or `(B,)`: severity, or negative where ignored. Any
+            other value, NaN too, makes the loss NaN.
         y_pred: `(B, 3)` probabilities of each cut.
 
     Returns:
@@ -65,9 +70,21 @@ def cumulative_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     y_true = ops.cast(_column(y_true), "float32")
     cuts = ops.arange(1, y_pred.shape[-1] + 1, dtype="float32")
     above = ops.cast(y_true >= cuts[None, :], "float32")
-    return masked_binary_crossentropy(
-        ops.where(y_true >= 0, above, -1.0), y_pred
-    )
+    above = ops.where(y_true >= 0, above, -1.0)
+    above = _of_classes(y_true, y_pred.shape[-1] + 1, above)
+    return masked_binary_crossentropy(above, y_pred)
+
+
+def _of_classes(y_true: Tensor, number: int, values: Tensor) -> Tensor:
+    """The values, NaN where the target is none of the classes and not ignored.
+
+    In a compiled step nothing can be refused in words; a loss of 0 would hide
+    that such a target teaches nothing.
+    """
+    classes = ops.arange(number, dtype="float32")
+    target = ops.cast(y_true, "float32")[..., None]
+    known = ops.any(target == classes, axis=-1) | (target[..., 0] < 0)
+    return ops.where(known, values, float("nan"))
 
 
 def _column(y_true: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ import inspect
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from kerasmi import distribute
-from kerasmi.models import direct_steps, loss_scale
+from kerasmi.models import class_targets, direct_steps, loss_scale
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.types import Tensor
@@ -40,6 +41,12 @@ class ImageClassifier(keras.Model):
 
     Output shape:
         `(B, L)`, `(B, 4)` or `(B, 3)` float32 probabilities.
+
+    Targets of its own loss:
+        `(B, L)`: 1 or 0, or for a severity `(B, 1)` or `(B,)`: 0 to 3. A
+        negative number (-1 uncertain, -2 blank) is masked: it adds nothing to
+        the loss and weighs nothing. Anything else, NaN too, is a ValueError
+        in an array, and makes the loss NaN in a `tf.data.Dataset`.
     """
 
     def __init__(
@@ -127,18 +134,60 @@ class ImageClassifier(keras.Model):
 
     @functools.wraps(keras.Model.fit, assigned=(), updated=())
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`; refuses class weights of several labels.
+        """As `keras.Model.fit`; refuses what is no target, or no weight of it.
 
-        Keras would take the labels of an image for one class among several.
+        Raises:
+            ValueError: an array of targets with another value than the head's
+                classes and negative numbers, which are ignored; class weights
+                of several labels, which Keras would take for one class among
+                several, or of a class that the head does not have.
         """
-        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
-        if given.get("class_weight") is not None and len(self.labels) > 1:
-            raise ValueError(
-                "`class_weight`: an image has a class of each of the "
-                f"{len(self.labels)} labels, so that none weighs the image. "
-                "Give `sample_weight`, or train a classifier for each label."
-            )
-        return super().fit(*args, **kwargs)
+        given = self._checked(super().fit, args, kwargs)
+        valid = given.get("validation_data")
+        if isinstance(valid, tuple) and len(valid) > 1:
+            self._check_targets("validation_data", valid[1])
+        if isinstance(given.get("x"), tf.data.Dataset):
+            weights = given.pop("class_weight", None)
+            if weights is not None:
+                given["x"] = class_targets.weighted(given["x"], weights)
+        return super().fit(**given)
+
+    @functools.wraps(keras.Model.evaluate, assigned=(), updated=())
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`; refuses what `fit` refuses."""
+        # Keras takes more keywords than its signature tells
+        given = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        self._check_targets("y", given.arguments.get("y"))
+        return super().evaluate(*args, **kwargs)
+
+    @functools.wraps(keras.Model.train_on_batch, assigned=(), updated=())
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.train_on_batch`; refuses what `fit` refuses."""
+        given = self._checked(super().train_on_batch, args, kwargs)
+        return super().train_on_batch(**given)
+
+    @functools.wraps(keras.Model.test_on_batch, assigned=(), updated=())
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.test_on_batch`; refuses what `fit` refuses."""
+        given = self._checked(super().test_on_batch, args, kwargs)
+        return super().test_on_batch(**given)
+
+    def _checked(
+        self, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The arguments by name, their targets and class weights checked."""
+        given = inspect.signature(method).bind(*args, **kwargs).arguments
+        self._check_targets("y", given.get("y"))
+        if given.get("class_weight") is not None:
+            number = len(self.labels)
+            weights = given["class_weight"]
+            class_targets.check_weights(weights, number, self.head)
+        return given
+
+    def _check_targets(self, name: str, targets: Any) -> None:
+        # a loss of one's own may take others
+        if self.loss is HEADS[self.head].loss:
+            class_targets.check(name, targets, self.head)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""

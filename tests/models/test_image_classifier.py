@@ -244,3 +244,116 @@ def test_weights_of_classes_are_refused_where_an_image_has_several():
     by_place = (4, 1, 0, None, 0.0, None, False, {0: 1.0, 1: 2.0})
     with pytest.raises(ValueError, match=r"`class_weight`.*2 labels"):
         model.fit(IMAGES, TARGETS, *by_place)
+    with pytest.raises(ValueError, match=r"`class_weight`.*2 labels"):
+        model.train_on_batch(IMAGES, TARGETS, class_weight={0: 1.0, 1: 2.0})
+
+
+def one_label(head="multilabel"):
+    model = ImageClassifier(encoder(), ("Edema",), head)
+    model.compile(keras.optimizers.SGD(0.1))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("head", "shape"),
+    [
+        ("multilabel", (-1, 1)),
+        ("softmax", (-1, 1)),
+        ("softmax", (-1,)),
+        ("cumulative", (-1, 1)),
+        ("cumulative", (-1,)),
+    ],
+)
+def test_weights_of_classes_leave_ignored_labels_out(head, shape):
+    """A weight is as that many images of the class, ignored or not."""
+    targets = np.array([1, 0, -1, 1, 0, -2, 0, 1], "float32").reshape(shape)
+    weights = {0: 1.0, 1: 3.0}
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, targets)).batch(8)
+    each = np.where(targets.ravel() == 1, 3.0, 1.0)
+    ways = {
+        "array": lambda m: m.fit(
+            IMAGES, targets, 8, class_weight=weights, shuffle=False, verbose=0
+        ),
+        "data set": lambda m: m.fit(
+            data, class_weight=weights, shuffle=False, verbose=0
+        ),
+        "batch": lambda m: m.train_on_batch(
+            IMAGES, targets, class_weight=weights
+        ),
+        "samples": lambda m: m.train_on_batch(IMAGES, targets, each),
+        "plain": lambda m: m.train_on_batch(IMAGES, targets),
+    }
+    after = {}
+    for name, train in ways.items():
+        model = one_label(head)
+        train(model)
+        after[name] = np.concatenate([w.ravel() for w in model.get_weights()])
+    for name in ("array", "data set", "batch"):
+        np.testing.assert_allclose(
+            after[name], after["samples"], rtol=1e-5, atol=1e-7, err_msg=name
+        )
+    assert np.abs(after["samples"] - after["plain"]).max() > 1e-4
+
+
+@pytest.mark.parametrize("weights", [{0: 1.0, 2: 1.0}, {-1: 0.0, 1: 2.0}])
+def test_weights_of_classes_that_there_are_not_are_refused(weights):
+    targets = np.ones((8, 1), "float32")
+    for train in (one_label().fit, one_label().train_on_batch):
+        with pytest.raises(ValueError, match=r"`class_weight`.*\[0, 1\]"):
+            train(IMAGES, targets, class_weight=weights)
+    one_label("softmax").train_on_batch(IMAGES, targets, class_weight={3: 2.0})
+
+
+def test_weights_twice_are_refused():
+    data = tf.data.Dataset.from_tensors((IMAGES, np.ones((8, 1)), np.ones(8)))
+    with pytest.raises(ValueError, match=r"`class_weight`.*images, targets"):
+        one_label().fit(data, class_weight={1: 2.0}, shuffle=False)
+
+
+@pytest.mark.parametrize(
+    ("head", "wrong", "expected"),
+    [
+        ("multilabel", np.nan, "0, 1,"),
+        ("multilabel", 0.7, "0, 1,"),
+        ("multilabel", 2.0, "0, 1,"),
+        ("softmax", 4.0, "0, 1, 2, 3,"),
+        ("softmax", np.nan, "0, 1, 2, 3,"),
+        ("cumulative", 1.5, "0, 1, 2, 3,"),
+        ("cumulative", 7.0, "0, 1, 2, 3,"),
+    ],
+)
+def test_a_target_that_is_none_is_refused_by_its_place(head, wrong, expected):
+    targets = np.zeros((8, 1), "float32")
+    targets[5] = wrong
+    model = one_label(head)
+    words = rf"expected {expected} or a negative.*{wrong:g} at \[5, 0\]"
+    for method in (
+        model.fit,
+        model.evaluate,
+        model.train_on_batch,
+        model.test_on_batch,
+    ):
+        for given in (targets, tf.constant(targets)):
+            with pytest.raises(ValueError, match=f"`y`: {words}"):
+                method(IMAGES, given)
+    with pytest.raises(ValueError, match=f"`validation_data`: {words}"):
+        model.fit(
+            IMAGES, 0 * np.ones((8, 1)), validation_data=(IMAGES, targets)
+        )
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 0.7, 4.0])
+@pytest.mark.parametrize("head", ["multilabel", "softmax", "cumulative"])
+def test_of_a_data_set_such_a_target_makes_the_loss_nan(head, wrong):
+    targets = np.zeros((8, 1), "float32")
+    data = tf.data.Dataset.from_tensors((IMAGES, targets))
+    assert np.isfinite(one_label(head).evaluate(data, verbose=0))
+    targets[5] = wrong
+    data = tf.data.Dataset.from_tensors((IMAGES, targets))
+    assert np.isnan(one_label(head).evaluate(data, verbose=0))
+
+
+def test_a_loss_of_ones_own_may_take_other_targets():
+    model = ImageClassifier(encoder(), ("Edema",))
+    model.compile("sgd", loss="binary_crossentropy")
+    assert np.isfinite(model.train_on_batch(IMAGES, np.full((8, 1), 0.7)))

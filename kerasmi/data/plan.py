@@ -20,6 +20,11 @@ from kerasmi.reporter import counted
 LONGEST_ID = 200
 _IDS = ("image_id", "study_id", "subject_id")
 _TEXTS = ("findings", "impression", "report")
+# What other programs write where they have no text.
+_NOTHING = frozenset(
+    ("nan", "none", "null", "na", "n/a", "#n/a", "<na>", "#value!")
+)
+_WRITTEN_NOTHING = "kept: text that is 'nan', 'None' or the like"
 _TABLES = """
 CREATE TABLE items(
     number INTEGER PRIMARY KEY, image_id TEXT UNIQUE, subject_id TEXT,
@@ -107,6 +112,10 @@ class Plan:
         self._insert(item, split, state)
         if any("�" in getattr(item, name) for name in _TEXTS):
             self.audit.count("kept: text with U+FFFD, lost characters")
+        if any(
+            getattr(item, name).strip().lower() in _NOTHING for name in _TEXTS
+        ):
+            self.audit.count(_WRITTEN_NOTHING)
 
     def settle(self, rule: SplitRule) -> int:
         """Gives every subject that has none its split.
@@ -125,7 +134,14 @@ class Plan:
                 "a subject is put in a second split in "
                 f"{counted(self._leaks, 'row')}, the first: "
                 f"{self._first_leak}; a subject must stay in one. Mend the "
-                "source, or let a rule split its subjects."
+                "source, or tell the set of each subject (--split-file)."
+            )
+        written = self.audit.counts[_WRITTEN_NOTHING]
+        if written:
+            self.audit.warn(
+                f"the text of {counted(written, 'image')} is 'nan', 'None', "
+                "'N/A' or the like, which is taken for a sentence; where it "
+                "stands for no text, leave the cell empty"
             )
         open_ = self._base.execute(
             "SELECT subject_id FROM subjects WHERE split = ''"

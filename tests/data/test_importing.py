@@ -461,6 +461,22 @@ def test_an_import_with_one_text_does_not_say_so(tmp_path, out):
     assert listener.warnings == []
 
 
+@pytest.mark.parametrize("cell", ["nan", " None", "N/A", "<NA>", "#N/A"])
+def test_a_text_that_another_program_wrote_for_nothing_is_warned_of(
+    tmp_path, out, cell
+):
+    made = own_tables.rows(24)
+    made[0]["text"] = made[3]["text"] = cell
+    made[5]["text"] = "None seen."
+    listener = Listener()
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(f"{out}: the text of 2 images is 'nan', 'None', ")
+    assert "leave the cell empty" in said
+    assert "'nan', 'None' or the like | 2 |" in (out / "audit.md").read_text()
+
+
 def made_of(tmp_path, changes):
     made = own_tables.rows(24)
     for number, change in changes.items():

@@ -17,6 +17,7 @@ from kerasmi.data.plan import Plan
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.shards import Shard
 from kerasmi.data.sources.base import Source
+from kerasmi.data.split_rules import HASH
 from kerasmi.reporter import counted
 
 _FOLDER, _SEEN = "assembled", "seen.sqlite"
@@ -80,7 +81,7 @@ def assemble(
         notes=[*plan.audit.notes, *_notes(counts)],
         counts=counts,
         leaks=leaks,
-        options=_flat(header["made_by"]),
+        options=_options(header["made_by"], plan.decided),
     )
     audit.write_refused(folder / audit.REFUSED, refused(plan, made))
     audit.write(folder, account, source)
@@ -184,6 +185,15 @@ def _notes(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     for split in SPLITS:
         if split not in counts:
             yield f"no image is in the split {split!r}"
+
+
+def _options(made_by: Mapping[str, Any], decided: int) -> dict[str, Any]:
+    """Returns what decided the records; a rule only where it was asked."""
+    flat, rule = _flat(made_by), "options.split_rule"
+    if decided or flat.get(f"{rule}.rule") != HASH:
+        return flat
+    kept = {k: v for k, v in flat.items() if not k.startswith(rule)}
+    return {**kept, rule: "none: every image's set is the source's own"}
 
 
 def _flat(options: Mapping[str, Any]) -> dict[str, Any]:

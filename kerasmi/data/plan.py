@@ -62,6 +62,10 @@ class Plan:
 
     Whether an id was there before, whether a study has two subjects and a
     subject two splits is asked of the database, too.
+
+    Attributes:
+        audit: What became of every row.
+        decided: How many subjects got their split of the rule.
     """
 
     def __init__(self, file: Path, label_names: Sequence[str]):
@@ -80,6 +84,7 @@ class Plan:
         self._base.executescript(_TABLES)
         self._labels = frozenset(label_names)
         self._leaks, self._first_leak = 0, ""
+        self.decided = 0
         self.audit = Audit(self._keep)
 
     def close(self) -> None:
@@ -146,9 +151,8 @@ class Plan:
         open_ = self._base.execute(
             "SELECT subject_id FROM subjects WHERE split = ''"
         )
-        decided = 0
         while rows := open_.fetchmany(10_000):
-            decided += len(rows)
+            self.decided += len(rows)
             self._base.executemany(
                 "INSERT OR REPLACE INTO decided VALUES (?, ?)",
                 [(subject, rule(subject)) for (subject,) in rows],
@@ -158,7 +162,7 @@ class Plan:
             "decided.subject_id = subjects.subject_id) WHERE split = ''"
         )
         self._base.commit()
-        return decided
+        return self.decided
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yields the items by split, in their order, `size` at a time."""

@@ -16,6 +16,7 @@ from kerasmi.data.splits import by_subject
 from kerasmi.errors import DataError
 
 SHARES = MappingProxyType({"train": 0.8, "validation": 0.1, "test": 0.1})
+HASH = "hash of the subject"
 PLAIN, HASHED = "subject_id", "subject_sha256"
 _SALT = "kerasmi subject:"
 _COLUMNS: Columns = {"subject": (PLAIN, HASHED), "split": ("split",)}
@@ -63,7 +64,7 @@ class Shares:
     def options(self) -> dict[str, Any]:
         """Returns the shares and the seed."""
         shares = {s: self.shares[s] for s in SPLITS if self.shares.get(s)}
-        return {"rule": "hash of the subject", **shares, "seed": self.seed}
+        return {"rule": HASH, **shares, "seed": self.seed}
 
 
 class SplitFile:

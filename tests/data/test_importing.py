@@ -632,6 +632,17 @@ def test_the_audit_finds_one_picture_in_two_sets(tmp_path, out):
     ]
 
 
+def test_the_audit_names_the_rule_that_split_the_subjects(tmp_path, table):
+    load(table, tmp_path / "ruled")
+    told = (tmp_path / "ruled" / "audit.md").read_text()
+    assert "- options.split_rule.rule: hash of the subject\n" in told
+    own = made_of(tmp_path, {n: {"split": "train"} for n in range(24)})
+    load(own, tmp_path / "told")
+    told = (tmp_path / "told" / "audit.md").read_text()
+    assert "hash of the subject" not in told
+    assert "split_rule: none: every image's set is the source's own" in told
+
+
 def test_one_picture_twice_in_one_set_is_no_leak(tmp_path, out):
     table = made_of(tmp_path, {0: {"split": "train"}, 2: {"split": "train"}})
     pictures = table.parent

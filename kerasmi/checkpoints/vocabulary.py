@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasmi.errors import CheckpointError
+from kerasmi.reporter import counted
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _CONFIG = "tokenizer_config.json"
@@ -128,8 +129,9 @@ def casing(
     warning = ""
     if lower_case and capitals:
         warning = (
-            f"text is lower-cased, but {capitals} word pieces of the vocabulary"
-            " have capital letters and are never used"
+            "text is lower-cased, so that of the vocabulary"
+            f" {counted(capitals, 'word piece')} with capital letters will"
+            " never be used"
         )
     elif not lower_case and not capitals:
         warning = (
@@ -149,7 +151,8 @@ def _said(folder: Path, capitals: int) -> tuple[bool, str]:
         if isinstance(lower, bool):
             return lower, f"{_FAST}: lowercase is {str(lower).lower()}"
     if capitals:
-        return False, f"{capitals} word pieces have capital letters"
+        pieces = counted(capitals, "word piece")
+        return False, f"{pieces} with capital letters"
     return True, "no word piece has a capital letter"
 
 

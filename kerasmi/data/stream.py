@@ -13,6 +13,7 @@ import tensorflow as tf
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.records import read_serialized
 from kerasmi.errors import DataError
+from kerasmi.reporter import counted
 from kerasmi.types import Tensor
 
 # Fixed numbers, not AUTOTUNE's: they decide the order, which must not depend
@@ -157,8 +158,8 @@ def check(dataset: Dataset, split: str, records: int, order: Order) -> None:
     """
     if not order.steps(records):
         raise DataError(
-            f"{dataset.path}: {records} {split} images do not fill one "
-            f"batch of {order.batch_size}: take a smaller batch_size."
+            f"{dataset.path}: {counted(records, f'{split} image')}, too few "
+            f"for one batch of {order.batch_size}: take a smaller batch_size."
         )
     if order.first_step >= order.steps(records):
         raise ValueError(

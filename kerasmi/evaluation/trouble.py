@@ -64,8 +64,8 @@ def of_features(images: np.ndarray, texts: np.ndarray) -> list[str]:
         )
     elif dead:
         found.append(
-            f"{len(dead)} of {regions} regions are dead, their features are"
-            f" the same for every image: {', '.join(map(str, dead))}"
+            "dead regions, with the same features for every image:"
+            f" {len(dead)} of {regions}, number {', '.join(map(str, dead))}"
         )
     if spread(texts) < SAME:
         found.append(

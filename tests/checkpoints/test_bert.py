@@ -131,7 +131,7 @@ def test_the_two_gelus_differ_by_what_is_known(tmp_path):
 @pytest.mark.parametrize(
     ("pieces", "said", "lower_case", "reason"),
     [
-        (CASED, None, False, "1 word pieces have capital letters"),
+        (CASED, None, False, "1 word piece with capital letters"),
         (LOWER, None, True, "no word piece has a capital letter"),
         (CASED, False, False, "tokenizer_config.json: do_lower_case is false"),
         (LOWER, True, True, "tokenizer_config.json: do_lower_case is true"),
@@ -151,7 +151,7 @@ def test_the_casing_comes_from_the_files(
 def test_a_casing_that_contradicts_the_vocabulary_is_warned_of(tmp_path):
     hugging_face(tmp_path / "a", pieces=CASED, do_lower_case=True)
     _, lines = told(tmp_path / "a")
-    assert "1 word pieces of the vocabulary have capital" in lines["warning"]
+    assert "1 word piece with capital letters will never be" in lines["warning"]
     _, lines = told(tmp_path / "a", lower_case=False)
     assert lines["casing"] == "cased (as asked for)"
     assert "warning" not in lines

@@ -35,7 +35,7 @@ def test_a_folder_becomes_a_preset_that_a_recipe_can_name(convert, tmp_path):
     result = convert(source, "made")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "made\n"
-    assert "casing: cased (1 word pieces have capital letters)" in result.stderr
+    assert "casing: cased (1 word piece with capital letters)" in result.stderr
     assert "GELU: tanh (as the TensorFlow 1 code computes it)" in result.stderr
     before, after = bert.read(source), bert.read(tmp_path / "made")
     np.testing.assert_array_equal(before(batch()), after(batch()))

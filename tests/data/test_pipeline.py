@@ -241,7 +241,7 @@ def test_a_split_without_text_or_with_too_few_images_is_told(
     silent = make.write(tmp_path / "a", [make.record(0, sentences=())])
     with pytest.raises(DataError, match="no train image has a report"):
         pairs(dataset=silent)
-    with pytest.raises(DataError, match="5 test images do not fill one batch"):
+    with pytest.raises(DataError, match="5 test images, too few for one batch"):
         pairs("test", batch_size=6)
 
 

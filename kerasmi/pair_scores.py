@@ -46,6 +46,7 @@ def reduced_scores(
     rule: str = "max",
     temperature: float | Tensor = 1.0,
     block_floats: int | None = None,
+    most_texts: int | None = None,
 ) -> Tensor:
     """Scores of image and text, from the projections of both.
 
@@ -63,6 +64,8 @@ def reduced_scores(
         temperature: of `"logsumexp"`, without a gradient.
         block_floats: floats of one layer in a block; by default as many as is
             quickest: all of them for a small batch.
+        most_texts: a number that `C` does not exceed, where the graph does
+            not know it.
 
     Returns:
         `(B, C)` float32, or float64 where the scores are.
@@ -75,7 +78,7 @@ def reduced_scores(
             "Expected a rule of an image and a text alone. Received: 'matched'"
         )
     if block_floats is None:
-        if _is_small(image, text, rule):
+        if _is_small(image, text, rule, most_texts):
             scores = head.region_scores(image, text, weights)
             return regions.reduce_regions(scores, rule, temperature)
         block_floats = BLOCK_FLOATS
@@ -159,8 +162,10 @@ def matched_scores(
     return tf.reshape(scores, (tf.shape(scores)[0], -1))
 
 
-def _is_small(image: Tensor, text: Tensor, rule: str) -> bool:
-    known = (*image.shape, text.shape[0])
+def _is_small(
+    image: Tensor, text: Tensor, rule: str, most_texts: int | None
+) -> bool:
+    known = (*image.shape, most_texts or text.shape[0])
     if None in known:
         return False
     images, number, width, texts = known

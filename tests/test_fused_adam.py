@@ -143,3 +143,20 @@ def test_two_devices_take_the_same_steps_as_one(two_devices, kind):
     one, two = map(weights, (tf.distribute.get_strategy(), two_devices))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_variables_share_is_worked_out_once_a_step(kind):
+    variables = [keras.Variable(np.ones(n, "float32")) for n in (2, 3, 4)]
+    optimizer = KINDS[kind][0](0.01)
+    optimizer.build(variables)
+
+    @tf.function
+    def step():
+        optimizer.apply([tf.ones(v.shape) for v in variables], variables)
+
+    graph = step.get_concrete_function().graph
+    kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == 3
+    # one for each of the two decay rates
+    assert kinds.count("Pow") == 2

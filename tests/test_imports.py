@@ -69,6 +69,7 @@ GROUPS = {
             "distribute",
             "grid_of_pairs",
             "pair_scores",
+            "repeated_texts",
         },
         {"base", "mathematics", "keras objects"},
         {"keras_hub"},

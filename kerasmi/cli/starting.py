@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import importlib
+import os
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -11,6 +12,8 @@ from kerasmi.cli.quiet import quiet
 
 def library(name: str) -> ModuleType:
     """Imports `kerasmi.NAME` and starts TensorFlow on its devices."""
+    # else oneDNN sets up each gradient of a convolution anew at every step
+    os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
     with quiet(), imports():
         import tensorflow as tf
 

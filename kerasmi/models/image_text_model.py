@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasmi import distribute, losses, pair_scores, regions
+from kerasmi import distribute, losses, pair_scores, regions, repeated_texts
 from kerasmi.models import accumulation, direct_steps, loss_scale
 from kerasmi.models.diagnostics import Diagnostics
 from kerasmi.pairs import IGNORED, label_pairs
@@ -225,7 +225,10 @@ class ImageTextModel(keras.Model):
                 )
             else:
                 rule = (self.region, self._temperature)
-                scores = pair_scores.reduced_scores(
+                # reports are hardly ever alike, sentences are
+                repeats = K > 1 and repeated_texts.pays()
+                kind = repeated_texts if repeats else pair_scores
+                scores = kind.reduced_scores(
                     self.critic, images, texts, weights, *rule
                 )
         if not is_shared:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from kerasmi import recipe as recipes
-from kerasmi.cli import main
+from kerasmi.cli import main, starting
 
 
 @pytest.fixture
@@ -100,6 +101,23 @@ def test_tensorflow_does_not_talk_amid_the_progress():
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "0"), ("1", "1")])
+def test_gradients_of_convolutions_are_set_up_once_unless_told(
+    own, expected, monkeypatch
+):
+    name = "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE"
+    monkeypatch.setenv(name, own or "")
+    if own is None:
+        monkeypatch.delenv(name)
+    # TensorFlow reads it as it is first used
+    started = []
+    monkeypatch.setattr(
+        starting, "start_tensorflow", lambda: started.append(os.environ[name])
+    )
+    starting.library("side_by_side")
+    assert started == [expected]
 
 
 # ls

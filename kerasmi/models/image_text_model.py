@@ -226,7 +226,7 @@ class ImageTextModel(keras.Model):
             else:
                 rule = (self.region, self._temperature)
                 # reports are hardly ever alike, sentences are
-                repeats = K > 1 and repeated_texts.pays()
+                repeats = K != 1 and repeated_texts.pays()
                 kind = repeated_texts if repeats else pair_scores
                 scores = kind.reduced_scores(
                     self.critic, images, texts, weights, *rule

@@ -11,8 +11,8 @@ of threads) and count for nothing; at the end the others are held to the bars,
 and one that is not met gives exit status 1.
 
 TensorFlow keeps what oneDNN compiled for the last 1024 shapes that each of its
-threads met. The first loop pretrains for many epochs, to meet them (`--fill`);
-without it, those caches are what grows for hours.
+threads met. The loops that warm up pretrain for more epochs, to meet more of
+them sooner (`--fill`); without it, those caches are what grows for hours.
 
 It runs with MALLOC_ARENA_MAX=1, as `docs/scale.md` tells processes that train
 for long to do; set the variable before to see it with another number.
@@ -39,7 +39,7 @@ WARM_UP = 8  # loops
 GROWTH = 50.0  # MiB an hour that the fitted line of memory may rise
 ALLOCATED = 20.0  # the same of what is allocated
 EPOCHS = 2  # of pretraining
-FILL = 150  # in the first loop
+FILL = 20  # while warming up
 ARENAS = "MALLOC_ARENA_MAX"  # of glibc
 IMAGES = 160
 LABEL = "Lung Opacity"  # half of the images: any split has both classes
@@ -190,7 +190,11 @@ def held(begun: float, disk: float) -> Loop:
 
 
 def soak(
-    minutes: float, most: int | None, seeds: int | None, fill: int = FILL
+    minutes: float,
+    most: int | None,
+    seeds: int | None,
+    warm_up: int = WARM_UP,
+    fill: int = FILL,
 ) -> list[Loop]:
     """Loops until the time or the number is spent; prints each."""
     from kerasmi import experiment
@@ -206,7 +210,7 @@ def soak(
         folder = Path(tempfile.mkdtemp(prefix="kerasmi-soak-"))
         try:
             seed = number if seeds is None else number % seeds
-            once(folder, seed, fill if number == 1 else EPOCHS)
+            once(folder, seed, fill if number <= warm_up else EPOCHS)
             disk = size(folder)
         finally:
             shutil.rmtree(folder)
@@ -249,7 +253,7 @@ def main() -> int:
         "--fill",
         type=int,
         default=FILL,
-        help=f"epochs of the first loop's pretraining; {EPOCHS}: as the others",
+        help=f"epochs of pretraining while warming up ({EPOCHS} afterwards)",
     )
     asked = parser.parse_args()
     if not heap.is_known():
@@ -265,7 +269,9 @@ def main() -> int:
         distribute.set_intra_op_threads(1)  # as the recipe has it
         distribute.make_deterministic()
         tf.config.list_logical_devices()
-    loops = soak(asked.minutes, asked.loops, asked.seeds, asked.fill)
+    loops = soak(
+        asked.minutes, asked.loops, asked.seeds, asked.warm_up, asked.fill
+    )
     try:
         bars = verdict(loops, asked.warm_up)
     except ValueError as error:

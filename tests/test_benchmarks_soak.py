@@ -77,9 +77,9 @@ def test_too_few_loops_give_no_verdict():
 def test_loops_draw_anew_or_a_few_seeds_in_turn(monkeypatch, seeds, drawn):
     met = []
     monkeypatch.setattr(soak, "once", lambda folder, *how: met.append(how))
-    assert len(soak.soak(minutes=60, most=5, seeds=seeds, fill=9)) == 5
-    # the first one fills TensorFlow's caches
-    assert met == list(zip(drawn, [9, 2, 2, 2, 2], strict=True))
+    assert len(soak.soak(60, 5, seeds, warm_up=2, fill=9)) == 5
+    # those that warm up fill TensorFlow's caches
+    assert met == list(zip(drawn, [9, 9, 2, 2, 2], strict=True))
 
 
 def test_it_starts_anew_with_one_arena_unless_their_number_is_set(monkeypatch):

@@ -16,7 +16,7 @@ from kerasmi.evaluation.estimates import partition
 from kerasmi.evaluation.held_out import HeldOut
 
 ALL, OTHER, SEVERAL = "all sentences", "other", "several findings"
-DENIED = "no "
+DENIED, SEVERAL_DENIED = "no ", "several findings denied"
 # What names a finding in a sentence that nobody has labelled.
 _NAMES = {
     "Atelectasis": r"atelecta|collapse|volume loss",
@@ -53,16 +53,18 @@ def kind(sentence: str, finding: str = "") -> str:
             where unknown or nothing.
 
     Returns:
-        A finding, `"no "` and a finding, `"several findings"`, `"no several
-        findings"`, or `"other"`.
+        A finding, `"no "` and a finding, `"several findings"`, `"several
+        findings denied"`, or `"other"`.
     """
     if finding:
         return finding
     named = [name for name, words in _KNOWN.items() if words.search(sentence)]
     if not named:
         return OTHER
-    what = named[0] if len(named) == 1 else SEVERAL
-    return f"{DENIED}{what}" if _DENIES.search(sentence) else what
+    denied = _DENIES.search(sentence) is not None
+    if len(named) > 1:
+        return SEVERAL_DENIED if denied else SEVERAL
+    return DENIED + named[0] if denied else named[0]
 
 
 def evaluate(

@@ -12,6 +12,7 @@ from kerasmi.evaluation.region_maps import SCALE, Box, seen_square
 
 _SIDE = 5.2  # inches of the longer side of the image
 _NARROWEST = 3.0  # inches that the words below need
+_LOWEST = 2.6  # inches that the words of the scale need
 _DRAWN = 256  # values of the map along a side, as drawn
 # A map that rises less, in nats, stays pale.
 _FULL = 0.5
@@ -43,7 +44,10 @@ def sentence_map(
     height, width = image.shape
     scale = _SIDE / max(height, width)
     figure = Figure(
-        (max(_NARROWEST, width * scale) + 1.5, height * scale + 1.3),
+        (
+            max(_NARROWEST, width * scale) + 1.5,
+            max(_LOWEST, height * scale) + 1.3,
+        ),
         dpi=drawing.DPI,
         layout="constrained",
     )

@@ -208,7 +208,7 @@ def test_a_kind_is_wanted_for_each_text():
         ("No pleural effusion.", "no Pleural Effusion"),
         (
             "There is no pleural effusion or pneumothorax.",
-            "no several findings",
+            "several findings denied",
         ),
         ("Edema and effusions have increased.", "several findings"),
         ("The heart is normal in size.", "no Cardiomegaly"),

@@ -95,3 +95,13 @@ def test_a_long_sentence_and_a_dollar_stay_in_the_figure():
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
     assert box.y0 >= figure.axes[0].get_window_extent().y1
+
+
+@pytest.mark.parametrize("shape", [(32, 256), (60, 180), (60, 60), (256, 32)])
+def test_the_words_of_the_scale_stay_in_the_figure(shape):
+    figure = sentence_map(np.zeros(shape), "A.", _one_hot(0, 0), 16)
+    to_array(figure)
+    box = figure.axes[1].yaxis.label.get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= figure.bbox.y1
+    assert box.x1 <= figure.bbox.x1

@@ -252,26 +252,33 @@ _INFONCE: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def get(identifier: str | BoundLoss) -> BoundLoss:
-    """A loss from its name in `LOSSES`, with default arguments, or itself.
+def get(identifier: Any) -> BoundLoss:
+    """A loss from its name, its class or its serialised form, or itself.
 
     Args:
-        identifier: A name or a `BoundLoss`.
+        identifier: A name in `LOSSES` or a class, for default arguments; what
+            `keras.saving.serialize_keras_object` makes of a `BoundLoss`; or
+            one.
 
     Returns:
         The loss.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If it is none of these.
     """
-    if isinstance(identifier, BoundLoss):
-        return identifier
-    if identifier not in LOSSES:
+    loss = identifier
+    if isinstance(loss, dict):
+        loss = keras.saving.deserialize_keras_object(loss)
+    elif isinstance(loss, str):
+        loss = LOSSES.get(loss)
+    if isinstance(loss, type) and issubclass(loss, BoundLoss):
+        loss = loss()
+    if not isinstance(loss, BoundLoss):
         raise ValueError(
             f"Expected a BoundLoss or one of {tuple(LOSSES)}. "
             f"Received: {identifier!r}"
         )
-    return LOSSES[identifier]()
+    return loss
 
 
 def _masks(pairs: Tensor) -> tuple[Tensor, Tensor]:

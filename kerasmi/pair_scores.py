@@ -93,7 +93,7 @@ def reduced_scores(
     def in_blocks(*arguments: Tensor) -> tuple[Tensor, Callable[..., Any]]:
         image, text, *weights = arguments
         grid = Grid(image, text, image.shape[1], block_floats)
-        kind, marks = (weights[0].dtype, ()), None
+        kind, marks = ((weights or [image])[0].dtype, ()), None
         if winners:
             packed = (tf.uint8, (-(-image.shape[1] // 8),))
             result, marks = grid.map(
@@ -146,6 +146,12 @@ def matched_scores(
     Returns:
         `(B, B' * K)` scores.
     """
+    if text.shape[1] is None:
+        raise ValueError(
+            "The rule 'matched' needs a known number of texts for each image. "
+            "Received: batches in which it differs or is not known; pad them "
+            "to one number with texts of padding alone."
+        )
     region = tf.argmax(chosen, axis=1)  # (B, K)
     rows = tf.gather(image, region, batch_dims=1)  # (B, K, H)
     of_each = [

@@ -8,7 +8,7 @@ from kerasmi.types import Tensor
 MATCHED, NEGATIVE, IGNORED = 1, 0, -1
 
 
-def label_pairs(study_ids: Tensor, texts_per_image: int = 1) -> Tensor:
+def label_pairs(study_ids: Tensor, texts_per_image: int | Tensor = 1) -> Tensor:
     """Labels every pair of an image and a text of one batch.
 
     The text `c = (j, k)` is text `k` of image `j = c // K`. It is matched with
@@ -17,7 +17,8 @@ def label_pairs(study_ids: Tensor, texts_per_image: int = 1) -> Tensor:
 
     Args:
         study_ids: `(B,)` integers, the study of each image.
-        texts_per_image: `K`, the number of texts drawn for each image.
+        texts_per_image: `K`, the number of texts drawn for each image; a
+            scalar tensor where it is not known beforehand.
 
     Returns:
         `(B, B * K)` int32: `1` matched, `0` negative (another study), `-1`
@@ -70,7 +71,7 @@ def require_negatives(pairs: Tensor) -> Tensor:
     return pairs
 
 
-def _check_arguments(study_ids: Tensor, texts_per_image: int) -> None:
+def _check_arguments(study_ids: Tensor, texts_per_image: int | Tensor) -> None:
     dtype = keras.backend.standardize_dtype(study_ids.dtype)
     if len(study_ids.shape) != 1 or "int" not in dtype:
         raise ValueError(
@@ -78,7 +79,7 @@ def _check_arguments(study_ids: Tensor, texts_per_image: int) -> None:
             f"{tuple(study_ids.shape)}, dtype {dtype}. Give one int64 id per "
             "image; float32 cannot tell neighbouring ids apart."
         )
-    if texts_per_image < 1:
+    if isinstance(texts_per_image, int) and texts_per_image < 1:
         raise ValueError(
             "Expected `texts_per_image` to be at least 1. "
             f"Received: texts_per_image={texts_per_image}"

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kerasmi import losses, metrics
+from kerasmi import pairs as pair_labels
 from kerasmi.types import Tensor
 
 
@@ -27,7 +28,7 @@ class Diagnostics:
 
     def __init__(self, objective: losses.BoundLoss) -> None:
         direction = getattr(objective, "direction", "image_to_text")
-        self.loss = keras.metrics.Mean(name="loss")
+        self.loss = _Mean(name="loss")
         self.of_scores = [
             bound_metric(objective),
             metrics.Ceiling(direction),
@@ -45,7 +46,12 @@ class Diagnostics:
         return [self.loss, *self.of_scores, *self.of_weights]
 
     def update(
-        self, loss: Tensor, pairs: Tensor, scores: Tensor, weights: Tensor
+        self,
+        loss: Tensor,
+        pairs: Tensor,
+        scores: Tensor,
+        weights: Tensor,
+        held_out: bool = False,
     ) -> None:
         """Adds a batch.
 
@@ -55,13 +61,19 @@ class Diagnostics:
             scores: `(B, C)`.
             weights: `(B, N, K)` of the regions of each image for its own
                 texts.
+            held_out: whether a batch without a negative, whose loss is NaN,
+                is left out of the mean loss; training refuses it.
         """
         # the weight depends on the data, so that a step on an exhausted
         # iterator cannot dilute the mean
-        self.loss.update_state(loss, ops.shape(pairs)[0])
+        images = ops.shape(pairs)[0]
+        if held_out:
+            loss, images = _if_negative(loss, images, pairs)
+        self.loss.update_state(loss, images)
         for metric in self.of_scores:
             metric.update_state(pairs, scores)
-        matched = ops.ones_like(weights[:, 0], dtype="int32")
+        # of each image's own texts, 1 or, where ignored, -1
+        matched = ops.reshape(ops.max(pairs, axis=0), ops.shape(weights[:, 0]))
         for metric in self.of_weights:
             metric.update_state(matched, weights)
 
@@ -80,11 +92,27 @@ def bound_metric(objective: losses.BoundLoss) -> keras.metrics.Metric:
     return metrics.MutualInformation(name, **settings)
 
 
-class _BatchMean(keras.metrics.Mean):
+def _if_negative(
+    value: Tensor, images: Tensor, pairs: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The value of a batch and its weight: none without a negative."""
+    is_any = ops.any(pair_labels.negatives(pairs))
+    return ops.where(is_any, value, 0.0), ops.where(is_any, images, 0)
+
+
+class _Mean(keras.metrics.Mean):
+    """NaN where there was no batch to take the mean of, not 0."""
+
+    def result(self) -> Tensor:
+        return self.total / self.count
+
+
+class _BatchMean(_Mean):
     def __init__(self, objective: losses.BoundLoss, **kwargs: Any) -> None:
         super().__init__(name="mutual_information", dtype="float32", **kwargs)
         self.objective = objective
 
     def update_state(self, pairs: Tensor, scores: Tensor) -> None:
         bound = self.objective.bound(pairs, scores)
-        super().update_state(bound, ops.shape(pairs)[0])
+        bound, images = _if_negative(bound, ops.shape(pairs)[0], pairs)
+        super().update_state(bound, images)

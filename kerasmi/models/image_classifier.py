@@ -9,7 +9,12 @@ import tensorflow as tf
 from keras import ops
 
 from kerasmi import distribute
-from kerasmi.models import class_targets, direct_steps, loss_scale
+from kerasmi.models import (
+    class_targets,
+    direct_steps,
+    loss_scale,
+    pair_inputs,
+)
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
 from kerasmi.types import Tensor
@@ -84,6 +89,7 @@ class ImageClassifier(keras.Model):
         self, inputs: Tensor, training: bool | None = None, mask: Any = None
     ) -> Tensor:
         """As the functional model; no gradient is made of a frozen `lower`."""
+        pair_inputs.check_images(inputs)
         if self.encoder_mode == "tuned":
             return super().call(inputs, training=training, mask=mask)
         local_map = self.image_encoder.lower(inputs, training=False)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasmi.models import image_preset
+from kerasmi.models import image_preset, pair_inputs
 from kerasmi.models.residual import residual_network
 from kerasmi.types import Tensor
 
@@ -207,6 +207,13 @@ class ImageEncoder(keras.Model):
             lower.output_shape[1:], (768,), (2,), name="upper"
         )
         return cls(lower, upper, level)
+
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Any = None
+    ) -> Tensor:
+        """As the functional model; refuses images of integers."""
+        pair_inputs.check_images(inputs)
+        return super().call(inputs, training=training, mask=mask)
 
     def save_to_preset(self, folder: str) -> None:
         """Writes a folder that `from_preset` reads back, weights included."""

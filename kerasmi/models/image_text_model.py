@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from kerasmi import distribute, losses, pair_scores, regions, repeated_texts
-from kerasmi.models import accumulation, direct_steps, loss_scale
+from kerasmi.critics import Critic
+from kerasmi.models import accumulation, direct_steps, loss_scale, pair_inputs
 from kerasmi.models.diagnostics import Diagnostics
 from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
@@ -27,9 +29,12 @@ class ImageTextModel(keras.Model):
     encoder with one region and one text, the report; nothing else differs.
 
     Args:
-        image_encoder: `kerasmi.models.ImageEncoder`; `(B, N, D_image)`.
-        text_encoder: `kerasmi.models.TextEncoder`; `(B, K, D_text)`.
-        critic: `kerasmi.critics.ConcatCritic` or `SeparableCritic`.
+        image_encoder: `kerasmi.models.ImageEncoder`, or a model of one's own
+            with an `output_shape`; `(B, N, D_image)`.
+        text_encoder: `kerasmi.models.TextEncoder`, or a model of one's own, of
+            a dict of `token_ids` and `padding_mask`, with an `output_shape` or
+            the attribute `dim`; `(B, K, D_text)`.
+        critic: a `kerasmi.critics.Critic`: `ConcatCritic`, `SeparableCritic`.
         region: how the scores of an image's regions become one score:
             `"max"` (Eq. 5), `"logsumexp"`, `"mean"` or `"matched"`; see
             `kerasmi.regions.reduce_regions`.
@@ -45,7 +50,9 @@ class ImageTextModel(keras.Model):
     Call arguments:
         inputs: dict of `images` `(B, H, W, 1)` float in [0, 1], `token_ids`
             `(B, K, L)` int, `padding_mask` `(B, K, L)` int or bool, 0 where
-            padded, and, for training, `study_ids` `(B,)` int64.
+            padded, and, for training, `study_ids` `(B,)` int64. Where images
+            have fewer than K texts, the others are of padding alone: a bound
+            ignores their pairs.
 
     Output shape:
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands
@@ -80,11 +87,12 @@ class ImageTextModel(keras.Model):
                 f"`negatives`: expected one of {NEGATIVES}. "
                 f"Received: {negatives!r}"
             )
-        if temperature <= 0:
+        if not 0 < temperature < math.inf:
             raise ValueError(
                 "`temperature`: expected a number above 0; near 0 the rule is "
                 f"'max'. Received: {temperature}"
             )
+        _check_parts(image_encoder, text_encoder, critic)
         # the parts cast what they are given, each by its own policy
         super().__init__(name=name, dtype="float32", **kwargs)
         self.image_encoder = image_encoder
@@ -105,7 +113,7 @@ class ImageTextModel(keras.Model):
         )
         if not critic.built:
             image_shape = (None, *image_encoder.output_shape[1:])
-            critic.build(image_shape, (None, text_encoder.dim))
+            critic.build(image_shape, (None, _text_dim(text_encoder)))
         self.built = True
 
     # === Scores ===
@@ -121,7 +129,11 @@ class ImageTextModel(keras.Model):
         """Region features `(B, N, D_image)`, text features `(B, K, D_text)`.
 
         Both are float32, under mixed precision too.
+
+        Raises:
+            ValueError: an input that is missing or does not fit the others.
         """
+        pair_inputs.check(inputs)
         image_features = self.image_encoder(inputs["images"], training=training)
         text_features = self.text_encoder(
             {name: inputs[name] for name in ("token_ids", "padding_mask")},
@@ -187,7 +199,7 @@ class ImageTextModel(keras.Model):
         """
         images, texts = self.encode(inputs, training)
         return self._reduced_features(
-            images, texts, inputs["study_ids"], training
+            images, texts, inputs["study_ids"], _is_text(inputs), training
         )
 
     def _reduced_features(
@@ -195,6 +207,7 @@ class ImageTextModel(keras.Model):
         image_features: Tensor,
         text_features: Tensor,
         study_ids: Tensor,
+        is_text: Tensor,
         training: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `_reduced`, from the features of this replica's images and texts.
@@ -205,7 +218,7 @@ class ImageTextModel(keras.Model):
         With `negatives="replica"` it scores its own images alone, and the
         pairs of two replicas are ignored, with a score of 0.
         """
-        K, dim = text_features.shape[1:]
+        K, dim = ops.shape(text_features)[1], text_features.shape[-1]
         is_shared = self.negatives == "global"
         if is_shared:
             image_features = distribute.gather(image_features)
@@ -226,18 +239,33 @@ class ImageTextModel(keras.Model):
             else:
                 rule = (self.region, self._temperature)
                 # reports are hardly ever alike, sentences are
-                repeats = K != 1 and repeated_texts.pays()
+                is_one = text_features.shape[1] == 1
+                repeats = not is_one and repeated_texts.pays()
                 kind = repeated_texts if repeats else pair_scores
                 scores = kind.reduced_scores(
                     self.critic, images, texts, weights, *rule
                 )
         if not is_shared:
-            pairs = label_pairs(study_ids, K)
+            pairs = self._label_pairs(study_ids, is_text)
             pairs = distribute.block_diagonal(pairs, fill=IGNORED)
             scores = distribute.block_diagonal(scores)
             return pairs, scores, distribute.gather(own)
-        pairs = label_pairs(distribute.gather(study_ids), K)
+        study_ids, is_text = map(distribute.gather, (study_ids, is_text))
+        pairs = self._label_pairs(study_ids, is_text)
         return pairs, distribute.gather(scores, axis=1), chosen
+
+    def _label_pairs(self, study_ids: Tensor, is_text: Tensor) -> Tensor:
+        """Labels `(B, B * K)`; pairs of a text that there is not are ignored.
+
+        `study_ids` is `(B,)`, `is_text` `(B, K)` int32, 0 for padding alone.
+        """
+        pairs = label_pairs(study_ids, ops.shape(is_text)[1])
+        counted = ops.reshape(is_text, (1, -1)) > 0
+        if self.region == "matched":
+            # a region of such an image is chosen by none of its texts
+            chosen = ops.tile(is_text, (1, ops.shape(is_text)[0])) > 0
+            counted = ops.logical_and(counted, chosen)
+        return ops.where(counted, pairs, IGNORED)
 
     def _own_weights(
         self, images: Tensor, texts: Tensor, weights: list[Tensor]
@@ -306,9 +334,9 @@ class ImageTextModel(keras.Model):
             ValueError: an option that is not possible under a strategy, or a
                 number of parts below one.
         """
-        if accumulate < 1:
+        if not isinstance(accumulate, int) or accumulate < 1:
             raise ValueError(
-                "Expected `accumulate` to be at least 1. "
+                "Expected `accumulate` to be an integer of at least 1. "
                 f"Received: accumulate={accumulate}"
             )
         if distribute.num_replicas() > 1:
@@ -384,7 +412,7 @@ class ImageTextModel(keras.Model):
         self, inputs: dict[str, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
         """The loss, what `_reduced` gives, and gradients; see `compile`."""
-        ids = inputs["study_ids"]
+        ids, is_text = inputs["study_ids"], _is_text(inputs)
         inputs = {name: x for name, x in inputs.items() if name != "study_ids"}
         encoders = self.image_encoder, self.text_encoder
         features = accumulation.features_in_parts(
@@ -393,7 +421,7 @@ class ImageTextModel(keras.Model):
             self.accumulate,
             [
                 tuple(self.image_encoder.output_shape[1:]),
-                (inputs["token_ids"].shape[1], self.text_encoder.dim),
+                (inputs["token_ids"].shape[1], _text_dim(self.text_encoder)),
             ],
             [v for part in encoders for v in part.non_trainable_variables],
         )
@@ -401,7 +429,9 @@ class ImageTextModel(keras.Model):
         with tf.GradientTape() as tape:
             tape.watch(features)
             images, texts = features
-            reduced = self._reduced_features(images, texts, ids, training=True)
+            reduced = self._reduced_features(
+                images, texts, ids, is_text, training=True
+            )
             loss, share = self._loss(*reduced[:2])
         *upstream, of_critic = tape.gradient(share, [*features, own])
         encoded = [v for part in encoders for v in part.trainable_variables]
@@ -446,7 +476,7 @@ class ImageTextModel(keras.Model):
         inputs = _inputs(data)
         pairs, scores, weights = self._reduced(inputs, training=False)
         loss = self.objective(pairs, scores)
-        self.diagnostics.update(loss, pairs, scores, weights)
+        self.diagnostics.update(loss, pairs, scores, weights, held_out=True)
         return _logs(self.diagnostics.metrics)
 
     def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
@@ -505,7 +535,43 @@ def _inputs(data: Any) -> dict[str, Tensor]:
     """The dict of a batch; targets have no say, weights are refused."""
     inputs, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     _refuse_weights({"sample_weight": sample_weight})
+    pair_inputs.check(inputs, study_ids=True)
     return inputs
+
+
+def _is_text(inputs: dict[str, Tensor]) -> Tensor:
+    """Which texts are more than padding, `(B, K)` int32 in {0, 1}."""
+    mask = ops.cast(inputs["padding_mask"], "bool")
+    return ops.cast(ops.any(mask, axis=-1), "int32")
+
+
+def _text_dim(text_encoder: keras.Model) -> int:
+    if hasattr(text_encoder, "dim"):
+        return int(text_encoder.dim)
+    return int(text_encoder.output_shape[-1])
+
+
+def _check_parts(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
+    shape = getattr(image_encoder, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 3:
+        raise ValueError(
+            "`image_encoder`: expected a kerasmi.ImageEncoder, or a model with "
+            "an `output_shape` (images, regions, features); the whole image "
+            f"is one region. Received: {type(image_encoder).__name__}"
+            + (f" of output_shape {shape}" if shape else "")
+        )
+    shape = getattr(text_encoder, "output_shape", None)
+    if not hasattr(text_encoder, "dim") and not isinstance(shape, tuple):
+        raise ValueError(
+            "`text_encoder`: expected a kerasmi.TextEncoder, or a model with "
+            "an `output_shape` or the attribute `dim`, the length of a text's "
+            f"features. Received: {type(text_encoder).__name__}"
+        )
+    if not isinstance(critic, Critic):
+        raise ValueError(
+            "`critic`: expected a kerasmi.critics.Critic, such as "
+            f"ConcatCritic(). Received: {type(critic).__name__}"
+        )
 
 
 def _refuse_weights(given: Mapping[str, Any]) -> None:

@@ -202,7 +202,8 @@ class TextEncoder(keras.Model):
             sequence = outputs["sequence_output"]
             weights = ops.cast(mask, sequence.dtype)[:, :, None]
             total = ops.sum(weights * sequence, axis=1)
-            return total / ops.sum(weights, axis=1)
+            # a text of padding alone has features too, all 0
+            return total / ops.maximum(ops.sum(weights, axis=1), 1.0)
         first = first_token(self.backbone, token_ids, mask, training)
         if self.pooling == "pooler":
             return self.backbone.pooled_dense(first)

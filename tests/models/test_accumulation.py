@@ -95,7 +95,11 @@ def _on_one_tape(made, inputs):
         ]
         images, texts = (tf.concat(x, 0) for x in zip(*features, strict=True))
         pairs, scores, _ = made._reduced_features(
-            images, texts, inputs["study_ids"], training=True
+            images,
+            texts,
+            inputs["study_ids"],
+            np.ones(inputs["token_ids"].shape[:2], "int32"),
+            training=True,
         )
         loss = made.objective(pairs, scores)
     return tape.gradient(loss, made.trainable_variables)

@@ -1,0 +1,73 @@
+"""What `ImageTextModel` is called with: named where it does not fit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+FEATURES = ("images", "token_ids", "padding_mask")
+
+
+def check(inputs: Any, study_ids: bool = False) -> None:
+    """Refuses inputs that do not fit each other, as far as shapes are known.
+
+    Args:
+        inputs: see `ImageTextModel`.
+        study_ids: whether they are needed, as in training.
+
+    Raises:
+        ValueError: the input is named, with what was expected.
+    """
+    names = (*FEATURES, "study_ids") if study_ids else FEATURES
+    if not isinstance(inputs, Mapping):
+        raise ValueError(
+            f"Expected inputs in a dict: {', '.join(names)}. Received: "
+            f"{type(inputs).__name__}"
+        )
+    missing = [name for name in names if name not in inputs]
+    if missing:
+        raise ValueError(
+            f"`{missing[0]}`: expected among the inputs. Received: "
+            f"{', '.join(inputs)}"
+        )
+    check_images(inputs["images"])
+    _check_texts(inputs["token_ids"], inputs["padding_mask"])
+    sizes = {name: inputs[name].shape[0] for name in names}
+    if len(set(sizes.values()) - {None}) > 1:
+        raise ValueError(
+            "Expected inputs of the same number of images. Received: "
+            + ", ".join(f"{name} of {size}" for name, size in sizes.items())
+        )
+
+
+def check_images(images: Any) -> None:
+    """Refuses images of integers, which are not in [0, 1].
+
+    Raises:
+        ValueError: the dtype, and what to do.
+    """
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if "int" in dtype:
+        raise ValueError(
+            f"`images`: expected floats in [0, 1]. Received: {dtype}. Divide "
+            "by the largest value that a pixel can have, 255 of uint8."
+        )
+
+
+def _check_texts(token_ids: Any, padding_mask: Any) -> None:
+    dtype = keras.backend.standardize_dtype(token_ids.dtype)
+    if len(token_ids.shape) != 3 or "int" not in dtype:
+        raise ValueError(
+            "`token_ids`: expected integers (images, texts, tokens); one text "
+            "for each image is an axis of length 1. Received: shape "
+            f"{tuple(token_ids.shape)}, dtype {dtype}"
+        )
+    one, other = tuple(token_ids.shape), tuple(padding_mask.shape)
+    known = zip(one, other, strict=False)
+    if len(one) != len(other) or any(
+        a != b for a, b in known if None not in (a, b)
+    ):
+        raise ValueError(
+            "`padding_mask`: expected the shape of `token_ids`, "
+            f"{one}. Received: {other}"
+        )

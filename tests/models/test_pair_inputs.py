@@ -1,0 +1,143 @@
+"""Inputs and parts of the joint model that do not fit, named."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from small_models import batch, image_encoder, model
+
+from kerasmi import critics, losses
+from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_text_model import ImageTextModel
+
+
+def changed(**values):
+    inputs = batch(4, texts=2)
+    return {**inputs, **{k: v(inputs[k]) for k, v in values.items()}}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (batch(4)["images"], "dict: images, token_ids.*study_ids"),
+        ({"images": batch(4)["images"]}, "`token_ids`: expected among"),
+        (
+            {k: v for k, v in batch(4).items() if k != "study_ids"},
+            "`study_ids`: expected among the inputs",
+        ),
+        (
+            changed(images=lambda x: (255 * x).astype("uint8")),
+            r"`images`: expected floats in \[0, 1\]. Received: uint8",
+        ),
+        (
+            changed(
+                token_ids=lambda x: x[:, 0], padding_mask=lambda x: x[:, 0]
+            ),
+            r"\(images, texts, tokens\).*Received: shape \(4, 6\)",
+        ),
+        (changed(token_ids=lambda x: x.astype("float32")), "dtype float32"),
+        (
+            changed(padding_mask=lambda x: x[:, :1]),
+            r"`padding_mask`: expected .*\(4, 2, 6\). Received: \(4, 1, 6\)",
+        ),
+        (
+            changed(images=lambda x: x[:3]),
+            "same number of images. Received: images of 3, token_ids of 4",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(inputs, words):
+    made = model()
+    made.compile("sgd")
+    with pytest.raises(ValueError, match=words):
+        made.train_step((inputs,))
+
+
+def test_images_of_integers_are_refused_by_the_encoder_and_the_classifier():
+    images = np.zeros((2, 16, 16, 1), "uint8")
+    parts = [image_encoder()]
+    for trainable in ("frozen", "tuned"):
+        parts.append(ImageClassifier(parts[0], ("a",), trainable=trainable))
+    for part in parts:
+        with pytest.raises(ValueError, match=r"expected floats.*uint8"):
+            part.predict(images, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("image_encoder", "resnet", "`image_encoder`.*Received: str"),
+        ("image_encoder", image_encoder().lower, r"\(None, 4, 4, 6\)"),
+        ("text_encoder", "bert", "`text_encoder`.*`dim`.*Received: str"),
+        ("critic", keras.layers.Dense(2), "`critic`.*Received: Dense"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(part, value, words):
+    made = model()
+    parts = {
+        name: getattr(made, name)
+        for name in ("image_encoder", "text_encoder", "critic")
+    }
+    with pytest.raises(ValueError, match=words):
+        ImageTextModel(**{**parts, part: value})
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Bilinear(critics.Critic):
+    """A critic of one's own, with nothing after its projections."""
+
+    def build(self, region_features_shape, text_features_shape):
+        super().build(region_features_shape, text_features_shape)
+        self.image_projection = keras.layers.Dense(4)
+        self.text_projection = keras.layers.Dense(4)
+        self.image_projection.build(region_features_shape)
+        self.text_projection.build(text_features_shape)
+
+    def head_weights(self):
+        return []
+
+    def row_scores(self, image, text, weights):
+        return ops.sum(image * text, axis=-1)
+
+
+@pytest.mark.parametrize("region", ["max", "logsumexp"])
+def test_encoders_and_a_critic_of_ones_own_are_trained(tmp_path, region):
+    images = keras.Input((16, 16, 1))
+    maps = keras.layers.Conv2D(4, 3, 2)(images)
+    tokens = {
+        name: keras.Input((None, None), dtype="int32", name=name)
+        for name in ("token_ids", "padding_mask")
+    }
+    words = keras.layers.Embedding(20, 5)(tokens["token_ids"])
+    shown = ops.cast(tokens["padding_mask"], "float32")[..., None]
+    made = ImageTextModel(
+        keras.Model(images, keras.layers.Reshape((-1, 4))(maps)),
+        keras.Model(tokens, ops.mean(words * shown, axis=-2)),
+        Bilinear(),
+        region=region,
+    )
+    made.compile("adam", loss="cpc")
+    inputs = batch(8, texts=2)
+    made.fit(inputs, batch_size=4, verbose=0)
+    made.save(tmp_path / "own.keras")
+    loaded = keras.saving.load_model(tmp_path / "own.keras")
+    np.testing.assert_array_equal(made(inputs), loaded(inputs))
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "cpc",
+        losses.CPC,
+        losses.CPC(),
+        keras.saving.serialize_keras_object(losses.CPC()),
+    ],
+)
+def test_a_loss_is_found_as_keras_finds_one(identifier):
+    assert losses.get(identifier).get_config() == losses.CPC().get_config()
+
+
+@pytest.mark.parametrize("identifier", [None, "mse", ["cpc"], keras.Model, 1])
+def test_what_is_no_bound_is_refused(identifier):
+    with pytest.raises(ValueError, match="Expected a BoundLoss or one of"):
+        losses.get(identifier)

@@ -158,6 +158,17 @@ def test_views_are_filtered_and_counted(own):
     assert audit.counts["filter: view not PA"] == 4
 
 
+def test_a_view_in_other_capitals_is_left_out_and_warned_of(tmp_path):
+    table = write(tmp_path, "image,subject,view\n1,a,PA\n2,b,pa\n3,c,LL\n")
+    found, _, audit = items(table, views=["PA"])
+    assert [item.image_id for item in found] == ["1"]
+    assert audit.counts["filter: view not PA"] == 2
+    (said,) = audit.warnings
+    assert said.startswith("the view 'pa' is left out: --keep-view ")
+    _, _, audit = items(table, views=["PA", "pa"])
+    assert audit.warnings == []
+
+
 def test_split_names_of_others_are_known(tmp_path):
     names = ["train", "Valid", "dev", "TEST", ""]
     rows = "".join(f"{n},s{n},{name}\n" for n, name in enumerate(names))
@@ -208,6 +219,17 @@ def test_utf16_read_as_utf8_is_told(tmp_path):
 def test_an_unknown_encoding_is_told(own):
     with pytest.raises(DataError, match="'klingon' is no encoding"):
         items(own, encoding="klingon")
+
+
+def test_the_empty_rows_of_a_spreadsheet_are_no_rows(tmp_path):
+    text = "image,subject\n1.png,a\n,\n\n , ,\n2.png,b\n"
+    found, refused, audit = items(write(tmp_path, text))
+    assert [item.origin for item in found] == ["own.csv:2", "own.csv:6"]
+    assert refused == []
+    assert audit.counts["rows read"] == 2
+    # One empty cell among others is a row, and refused.
+    _, refused, _ = items(write(tmp_path, "image,subject\n,a\n"))
+    assert refused == [("own.csv:2", "it is empty")]
 
 
 def test_a_row_of_another_length_is_refused(tmp_path):

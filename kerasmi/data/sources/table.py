@@ -140,6 +140,11 @@ class Table:
             view = self._value(row, "view")
             if self._views and view not in self._views:
                 audit.count(f"filter: view not {' or '.join(self._views)}")
+                if view.casefold() in map(str.casefold, self._views):
+                    audit.warn(
+                        f"the view {view!r} is left out: --keep-view has it "
+                        "in other capitals; name it too"
+                    )
                 continue
             try:
                 yield self._item(row, view, origin)

@@ -119,7 +119,8 @@ class Rows:
     def _table(self) -> Iterator[Row]:
         with self._reading():
             for number, fields in enumerate(self._records(), 1):
-                if number == 1 or not fields:
+                # A spreadsheet's empty row is a line of delimiters alone.
+                if number == 1 or not any(map(str.strip, fields)):
                     continue
                 values = dict(zip(self.columns, fields, strict=False))
                 fault = ""

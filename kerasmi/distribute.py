@@ -12,6 +12,11 @@ from kerasmi.errors import RunError
 from kerasmi.types import Tensor
 
 _asked: list[str] = []
+UNEVEN = (
+    "The replicas have different numbers of images, as in a last batch that "
+    "they cannot share evenly. Use batches of a multiple of the devices, and "
+    "drop the remainder."
+)
 NO_NEGATIVES = (
     "This batch has no negative pair: all its images are of one study. Use a "
     "larger batch or shuffle the data."
@@ -206,6 +211,9 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
     Returns:
         The parts of all replicas, with the static shape that tf.distribute
         loses put back.
+
+    Raises:
+        tf.errors.InvalidArgumentError: `x` differs in size between replicas.
     """
     replicas = num_replicas()
     if replicas == 1 or not in_replica():
@@ -213,6 +221,10 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
     # An input of the step has no device yet, and is refused for want of one.
     x = tf.identity(x)
     gathered = tf.distribute.get_replica_context().all_gather(x, axis=axis)
+    found, wanted = tf.shape(gathered)[axis], replicas * tf.shape(x)[axis]
+    check = tf.debugging.assert_equal(found, wanted, message=UNEVEN)
+    with tf.control_dependencies([] if check is None else [check]):
+        gathered = tf.identity(gathered)
     shape = x.shape.as_list()
     if shape[axis] is not None:
         shape[axis] *= replicas

@@ -35,6 +35,14 @@ class _Pooled(keras.metrics.Metric):
             name=name,
         )
 
+    def _refuse_weights(self, sample_weight: Any) -> None:
+        # Keras hands over None of a model that is compiled with the metric
+        if sample_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__} takes no `sample_weight`: no pair has "
+                "one. Label the pairs to leave out -1 instead."
+            )
+
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {"name": self.name}
@@ -157,13 +165,16 @@ class MutualInformation(_Pooled):
         self._joint = _PooledMean("joint")
         self._marginal = _PooledLogMeanExp("marginal")
 
-    def update_state(self, pairs: Tensor, scores: Tensor) -> None:
+    def update_state(
+        self, pairs: Tensor, scores: Tensor, sample_weight: Tensor = None
+    ) -> None:
         """Adds a batch.
 
         Args:
             pairs: `(B, C)` labels, 1 matched, 0 negative, -1 ignored.
             scores: `(B, C)` float.
         """
+        self._refuse_weights(sample_weight)
         scores = ops.cast(scores, "float32")
         masks = pair_labels.positives(pairs), pair_labels.negatives(pairs)
         if self.bound == "cpc":
@@ -212,8 +223,11 @@ class Ceiling(_PooledMean):
         self.direction = direction
         self._axes = bounds.anchor_axes(direction)
 
-    def update_state(self, pairs: Tensor, scores: Tensor = None) -> None:
+    def update_state(
+        self, pairs: Tensor, scores: Tensor = None, sample_weight: Tensor = None
+    ) -> None:
         """Adds a batch of `(B, C)` labels, whatever the scores."""
+        self._refuse_weights(sample_weight)
         masks = pair_labels.positives(pairs), pair_labels.negatives(pairs)
         for axis in self._axes:
             self.add(*bounds.ceiling_terms(*masks, axis=axis))
@@ -247,8 +261,11 @@ class AnchorsWithoutNegatives(_Pooled):
         self.direction = direction
         self.count = self._add_state("count")
 
-    def update_state(self, pairs: Tensor, scores: Tensor = None) -> None:
+    def update_state(
+        self, pairs: Tensor, scores: Tensor = None, sample_weight: Tensor = None
+    ) -> None:
         """Adds a batch of `(B, C)` labels, whatever the scores."""
+        self._refuse_weights(sample_weight)
         masks = pair_labels.positives(pairs), pair_labels.negatives(pairs)
         left_out = bounds.anchors_without_negatives(*masks, self.direction)
         self.count.assign_add(ops.cast(left_out, "float32"))
@@ -272,8 +289,11 @@ class EffectiveNegatives(_PooledMean):
     def __init__(self, name: str | None = "effective_negatives") -> None:
         super().__init__(name=name)
 
-    def update_state(self, pairs: Tensor, scores: Tensor) -> None:
+    def update_state(
+        self, pairs: Tensor, scores: Tensor, sample_weight: Tensor = None
+    ) -> None:
         """Adds a batch of `(B, C)` labels and scores, if it has a negative."""
+        self._refuse_weights(sample_weight)
         negatives = pair_labels.negatives(pairs)
         value = bounds.effective_negatives(scores, negatives)
         self.add(value, ops.any(negatives))
@@ -303,8 +323,11 @@ class ScoreMean(_PooledMean):
             )
         self.pairs = pairs
 
-    def update_state(self, pairs: Tensor, scores: Tensor) -> None:
+    def update_state(
+        self, pairs: Tensor, scores: Tensor, sample_weight: Tensor = None
+    ) -> None:
         """Adds a batch of `(B, C)` labels and scores."""
+        self._refuse_weights(sample_weight)
         is_positive = self.pairs == "positives"
         select = pair_labels.positives if is_positive else pair_labels.negatives
         self.add(ops.cast(scores, "float32"), select(pairs))

@@ -1,6 +1,7 @@
 """The paper's pair of optimizers, packed as one Keras optimizer."""
 
 import math
+import numbers
 import re
 from typing import Any
 
@@ -22,6 +23,10 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: optimizer steps until the peak.
         total_steps: steps until zero; unused by `"constant"`.
         schedule: `"constant"`, `"cosine"` or `"linear"`.
+
+    Raises:
+        ValueError: no such schedule, a rate or warm-up below 0 or no number,
+            or a decay that is over with the warm-up.
     """
 
     def __init__(
@@ -32,6 +37,12 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         schedule: str = "constant",
     ) -> None:
         super().__init__()
+        for name, value in (("peak", peak), ("warmup_steps", warmup_steps)):
+            if not isinstance(value, numbers.Real) or not value >= 0:
+                raise ValueError(
+                    f"`{name}`: expected a number of at least 0; the schedule "
+                    f"is WarmUp's own. Received: {value!r}"
+                )
         if schedule not in SCHEDULES:
             raise ValueError(
                 f"`schedule`: expected one of {SCHEDULES}. "

@@ -204,3 +204,26 @@ def test_anchors_without_negatives_are_counted_over_all_batches(
     assert float(metric.result()) == expected
     metric.reset_state()
     assert float(metric.result()) == 0
+
+
+def test_a_model_of_plain_keras_is_compiled_with_bounds_and_metrics():
+    features = keras.Input((4,))
+    model = keras.Model(features, keras.layers.Dense(4)(features))
+    model.compile(
+        "sgd",
+        loss=losses.CPC(),
+        metrics=[
+            metrics.MutualInformation("cpc"),
+            metrics.Ceiling(),
+            metrics.AnchorsWithoutNegatives(),
+            metrics.EffectiveNegatives(),
+            metrics.ScoreMean("negatives"),
+        ],
+    )
+    pairs = np.eye(4, dtype="int32")
+    x = np.random.default_rng(0).random((4, 4))
+    logs = model.evaluate(x, pairs, verbose=0, return_dict=True)
+    assert logs["mutual_information"] == pytest.approx(-logs["loss"], abs=1e-5)
+    assert logs["ceiling"] == pytest.approx(np.log(4))
+    with pytest.raises(ValueError, match="MutualInformation takes no"):
+        metrics.MutualInformation().update_state(pairs, x, np.ones(4))

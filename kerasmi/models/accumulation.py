@@ -121,6 +121,14 @@ def _rows_in_parts(x: Tensor, parts: int) -> Tensor:
             "`accumulate`: expected a divisor of the images in a batch. "
             f"Received: accumulate={parts} and a batch of {x.shape[0]}"
         )
+    check = tf.debugging.assert_equal(
+        tf.shape(x)[0] % parts,
+        0,
+        message=f"`accumulate`: {parts} parts do not divide the images of "
+        "this batch, such as a last one; drop the remainder.",
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        x = tf.identity(x)
     size = x.shape[0] // parts if x.shape[0] else tf.shape(x)[0] // parts
     inner = [
         tf.shape(x)[axis] if known is None else known

@@ -92,6 +92,8 @@ class ImageEncoder(keras.Model):
             raise ValueError(
                 f"`pool`: expected 'mean' or 'grid'. Received: {pool!r}"
             )
+        _check_map("lower", lower, is_fixed=True)
+        _check_map("upper", upper)
         # === Layers ===
         upper.trainable = level == "global"
 
@@ -155,7 +157,7 @@ class ImageEncoder(keras.Model):
             backbone, mean, std = _hub_backbone(preset, image_size)
             return cls.from_backbone(backbone, level_or_local, mean, std)
         settings = dict(PRESETS[preset])
-        size = image_size or settings["image_size"]
+        size = settings["image_size"] if image_size is None else image_size
         lower, upper = _build(settings, size)
         return cls(lower, upper, level_or_local, settings["pool"])
 
@@ -182,8 +184,14 @@ class ImageEncoder(keras.Model):
 
         Raises:
             ValueError: not one constant for each channel, or a backbone of no
-                fixed `image_shape`.
+                fixed `image_shape` or of no feature maps.
         """
+        if not hasattr(backbone, "image_shape"):
+            raise ValueError(
+                "`backbone`: expected a KerasHub image backbone. Received: "
+                f"{type(backbone).__name__}; make ImageEncoder(lower, upper) "
+                "of another network."
+            )
         height, width, channels = backbone.image_shape
         if None in (height, width):
             raise ValueError(
@@ -203,6 +211,7 @@ class ImageEncoder(keras.Model):
             mean=list(mean), variance=[s**2 for s in std], name="normalization"
         )(x)
         lower = keras.Model(images, backbone(x), name="lower")
+        _check_map("backbone", lower, is_fixed=True)
         upper = residual_network(
             lower.output_shape[1:], (768,), (2,), name="upper"
         )
@@ -272,6 +281,21 @@ class ImageEncoder(keras.Model):
         return cls(**config)
 
 
+def _check_map(name: str, model: Any, is_fixed: bool = False) -> None:
+    shape = getattr(model, "output_shape", None)
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) != 4
+        or (is_fixed and None in shape[1:])
+    ):
+        fixed = " of a fixed size" if is_fixed else ""
+        raise ValueError(
+            f"`{name}`: expected a model whose output is feature maps{fixed} "
+            "(images, rows, columns, features). Received: "
+            f"{type(model).__name__} of output_shape {shape}"
+        )
+
+
 def _from_folder(
     folder: str, level: str | None, image_size: int | None
 ) -> ImageEncoder:
@@ -293,7 +317,7 @@ def _build(
     shrink = settings["stem"][2]
     for stride in settings["strides"]:
         shrink *= stride
-    if size % shrink:
+    if size < 1 or size % shrink:
         raise ValueError(
             f"`image_size`: expected a multiple of {shrink} pixels, the "
             f"product of the network's strides. Received: {size}"

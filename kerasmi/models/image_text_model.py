@@ -322,7 +322,9 @@ class ImageTextModel(keras.Model):
             loss: `"mine"`, `"cpc"`, another name of `kerasmi.losses.LOSSES`,
                 or a `kerasmi.losses.BoundLoss`.
             run_eagerly: as in `keras.Model.compile`.
-            jit_compile: as in `keras.Model.compile`; one device only.
+            jit_compile: as in `keras.Model.compile`; one device only. XLA
+                leaves out the check that a batch has a negative pair: without
+                one the loss is NaN.
             steps_per_execution: as in `keras.Model.compile`; one device only.
             accumulate: parts that a batch is encoded in, one after the other,
                 for the gradient of the whole batch in the memory of a part;

@@ -124,3 +124,15 @@ def test_parts_that_do_not_divide_a_batch_are_refused_by_name():
     made.compile("sgd", accumulate=3)
     with pytest.raises(ValueError, match=r"accumulate=3 and a batch of 8"):
         made.train_on_batch(batch(8))
+
+
+def test_a_last_batch_that_the_parts_do_not_divide_is_refused():
+    made = model()
+    made.compile("sgd", accumulate=4)
+    data = tf.data.Dataset.from_tensor_slices(batch(14)).batch(8)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="4 parts do not divide"
+    ):
+        made.fit(data, verbose=0, shuffle=False)
+    with pytest.raises(ValueError, match="integer of at least 1"):
+        made.compile("sgd", accumulate=1.5)

@@ -147,3 +147,14 @@ def test_threads_are_fixed_once_tensorflow_has_started():
     with pytest.raises(RunError, match=rf"has already started with {now}; "):
         distribute.set_intra_op_threads(now + 1)
     assert distribute.facts()["threads"]["intra_op"] == now
+
+
+def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(two_devices):
+    with two_devices.scope():
+        made = model()
+        made.compile("sgd")
+    data = tf.data.Dataset.from_tensor_slices(batch(7)).batch(8)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="different numbers of images"
+    ):
+        made.evaluate(data, verbose=0)

@@ -208,3 +208,27 @@ def test_a_backbone_without_a_size_is_refused():
     backbone.image_shape = (None, None, 3)
     with pytest.raises(ValueError, match=r"fixed image_shape.*None, None, 3"):
         ImageEncoder.from_backbone(backbone)
+
+
+def test_networks_without_feature_maps_are_named():
+    good = image_encoder()
+    flat = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten()])
+    free = keras.Sequential(
+        [keras.Input((None, None, 1)), keras.layers.Conv2D(4, 3)]
+    )
+    unbuilt = keras.Sequential([keras.layers.Conv2D(4, 3)])
+    for lower in (flat, free, unbuilt, "resnet"):
+        with pytest.raises(ValueError, match=r"`lower`: .* of a fixed size"):
+            ImageEncoder(lower, good.upper)
+    with pytest.raises(ValueError, match=r"`upper`: .*\(None, 256\)"):
+        ImageEncoder(good.lower, flat)
+    with pytest.raises(ValueError, match=r"Functional; make ImageEncoder\("):
+        ImageEncoder.from_backbone(good.lower)
+    tokens = keras.Sequential(
+        [keras.Input((16, 16, 3)), keras.layers.Reshape((-1, 3))]
+    )
+    tokens.image_shape = (16, 16, 3)
+    with pytest.raises(ValueError, match=r"`backbone`: .*feature maps"):
+        ImageEncoder.from_backbone(tokens)
+    with pytest.raises(ValueError, match=r"`image_size`.*Received: 0"):
+        ImageEncoder.from_preset("resnet_phantom", image_size=0)

@@ -358,7 +358,29 @@ def test_weights_of_a_dataset_are_refused_by_name():
             use(data, verbose=0, **settings)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0])
+@pytest.mark.parametrize("temperature", [float("nan"), float("inf"), 0.0, -1.0])
 def test_a_temperature_that_is_none_is_refused(temperature):
     with pytest.raises(ValueError, match=rf"`temperature`.*{temperature}"):
         model(region="logsumexp", temperature=temperature)
+
+
+def test_xla_leaves_out_the_check_of_negatives_and_the_loss_is_nan():
+    made = model()
+    made.compile("sgd", jit_compile=True)
+    logs = made.train_on_batch(batch(4, studies=[7] * 4), return_dict=True)
+    assert np.isnan(logs["loss"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": keras.optimizers.schedules.CosineDecay(1e-3, 9)},
+        {"learning_rate": -1e-3},
+        {"learning_rate": "1e-3"},
+        {"learning_rate": float("nan")},
+        {"warmup_steps": -3},
+    ],
+)
+def test_a_rate_or_warm_up_that_is_none_is_refused(settings):
+    with pytest.raises(ValueError, match="expected a number of at least 0"):
+        optimizers.paper(model(), **settings)

@@ -127,14 +127,20 @@ def _row(run: RunFolder, found: list[Finding]) -> dict[str, object]:
 def _concerns(
     found: dict[str, list[Finding]], pending: list[str]
 ) -> list[Finding]:
-    """Those of all runs; what several runs share is said once."""
+    """Those of all runs; what several runs share is said once.
+
+    In the order of a run's own page: what came of pretraining first, of
+    whichever run.
+    """
     shared: dict[Finding, list[str]] = {}
+    places: dict[Finding, int] = {}
     for name, concerns in found.items():
-        for one in concerns:
+        for place, one in enumerate(concerns):
             shared.setdefault(one, []).append(name)
+            places[one] = min(place, places.get(one, place))
     told = [
-        Finding(one.level, f"{', '.join(names)}: {one.text}")
-        for one, names in shared.items()
+        Finding(one.level, f"{', '.join(shared[one])}: {one.text}")
+        for one in sorted(shared, key=places.__getitem__)
     ]
     if pending:
         text = f"Not begun: {', '.join(pending)}."

@@ -16,6 +16,7 @@ from kerasmi.errors import RunError
 from kerasmi.evaluation import (
     report,
     report_findings,
+    report_grid,
     report_html,
     report_run,
 )
@@ -615,6 +616,19 @@ def test_several_seeds_give_a_mean_and_a_spread(tmp_path, undrawn):
     results = pd.read_csv(folder / "results.csv")
     values = results.query("encoder == 'tuned' and label == 'mean'")["value"]
     assert f"{values.mean():.3f} ± {values.std():.3f}" in page.text
+
+
+def test_a_grid_tells_of_every_pretraining_before_the_rest():
+    low, lower, rare = (
+        report_grid.Finding(report_grid.WARNING, text)
+        for text in ("never took off: 0.001.", "never took off: 0.", "no x.")
+    )
+    told = report_grid._concerns({"a": [low, rare], "b": [lower, rare]}, [])
+    assert [one.text for one in told] == [
+        "a: never took off: 0.001.",
+        "b: never took off: 0.",
+        "a, b: no x.",
+    ]
 
 
 def test_a_run_that_has_a_page_is_linked(own_grid):

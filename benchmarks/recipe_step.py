@@ -36,10 +36,12 @@ def parts(
     name: str, overrides: tuple[str, ...] = (), images: dict | None = None
 ) -> tuple[Any, Any, Any, int]:
     """Recipe, compiled model, training batches and the steps of an epoch."""
-    from kerasmi import build
+    from kerasmi.cli import starting
     from kerasmi.recipe import load
     from kerasmi.reporter import Reporter
 
+    # TensorFlow as `kerasmi run` starts it
+    build = starting.library("build")
     sizes = images or IMAGES
     changed = [f"data.images.{key}={value}" for key, value in sizes.items()]
     recipe = load(name, [*changed, *overrides])

@@ -229,12 +229,21 @@ class TextEncoder(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Parts serialised, as KerasHub's composite models do."""
         serialize = keras.saving.serialize_keras_object
-        return {
+        config = {
             "name": self.name,
             "backbone": serialize(self.backbone),
             "tokenizer": self.tokenizer and serialize(self.tokenizer),
             "pooling": self.pooling,
         }
+        # a backbone of KerasHub keeps whether it is frozen as a whole alone
+        layers = self.backbone.layers if self.backbone.trainable else []
+        off_path = None if self.pooling == "pooler" else "pooled_dense"
+        frozen = [
+            layer.name
+            for layer in layers
+            if layer.weights and not layer.trainable and layer.name != off_path
+        ]
+        return {**config, "frozen": frozen} if frozen else config
 
     @classmethod
     def from_config(
@@ -242,11 +251,15 @@ class TextEncoder(keras.Model):
     ) -> "TextEncoder":
         """Rebuilds the parts, then the encoder."""
         config = dict(config)
+        frozen = config.pop("frozen", [])
         for part in ("backbone", "tokenizer"):
             config[part] = keras.saving.deserialize_keras_object(
                 config[part], custom_objects=custom_objects
             )
-        return cls(**config)
+        encoder = cls(**config)
+        for name in frozen:
+            encoder.backbone.get_layer(name).trainable = False
+        return encoder
 
 
 def build_vocabulary(texts: Iterable[str], size: int = 2000) -> list[str]:

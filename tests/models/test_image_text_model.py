@@ -384,3 +384,21 @@ def test_xla_leaves_out_the_check_of_negatives_and_the_loss_is_nan():
 def test_a_rate_or_warm_up_that_is_none_is_refused(settings):
     with pytest.raises(ValueError, match="expected a number of at least 0"):
         optimizers.paper(model(), **settings)
+
+
+def test_layers_of_bert_that_were_frozen_are_frozen_when_read(tmp_path):
+    made = model()
+    whole = made.text_encoder.get_config()
+    assert "frozen" not in whole
+    for name in ("token_embedding", "transformer_layer_0"):
+        made.text_encoder.backbone.get_layer(name).trainable = False
+    made.compile(optimizers.paper(made), loss="cpc")
+    made.fit(batch(8), verbose=0)
+    made.save(tmp_path / "frozen.keras")
+    loaded = keras.saving.load_model(tmp_path / "frozen.keras")
+    paths = [[v.path for v in m.trainable_variables] for m in (made, loaded)]
+    assert paths[0] == paths[1]
+    for one, other in zip(
+        made.optimizer.variables, loaded.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)

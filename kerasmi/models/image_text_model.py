@@ -3,7 +3,6 @@
 import functools
 import inspect
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,8 +10,13 @@ import tensorflow as tf
 from keras import ops
 
 from kerasmi import distribute, losses, pair_scores, regions, repeated_texts
-from kerasmi.critics import Critic
-from kerasmi.models import accumulation, direct_steps, loss_scale, pair_inputs
+from kerasmi.models import (
+    accumulation,
+    direct_steps,
+    loss_scale,
+    pair_inputs,
+    parts,
+)
 from kerasmi.models.diagnostics import Diagnostics
 from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
@@ -92,7 +96,7 @@ class ImageTextModel(keras.Model):
                 "`temperature`: expected a number above 0; near 0 the rule is "
                 f"'max'. Received: {temperature}"
             )
-        _check_parts(image_encoder, text_encoder, critic)
+        parts.check(image_encoder, text_encoder, critic)
         # the parts cast what they are given, each by its own policy
         super().__init__(name=name, dtype="float32", **kwargs)
         self.image_encoder = image_encoder
@@ -113,7 +117,7 @@ class ImageTextModel(keras.Model):
         )
         if not critic.built:
             image_shape = (None, *image_encoder.output_shape[1:])
-            critic.build(image_shape, (None, _text_dim(text_encoder)))
+            critic.build(image_shape, (None, parts.text_dim(text_encoder)))
         self.built = True
 
     # === Scores ===
@@ -199,7 +203,11 @@ class ImageTextModel(keras.Model):
         """
         images, texts = self.encode(inputs, training)
         return self._reduced_features(
-            images, texts, inputs["study_ids"], _is_text(inputs), training
+            images,
+            texts,
+            inputs["study_ids"],
+            pair_inputs.is_text(inputs),
+            training,
         )
 
     def _reduced_features(
@@ -295,14 +303,14 @@ class ImageTextModel(keras.Model):
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`; refuses weights, as no pair has one."""
         given = inspect.signature(super().fit).bind(*args, **kwargs)
-        _refuse_weights(given.arguments)
+        pair_inputs.refuse_weights(given.arguments)
         return super().fit(*args, **kwargs)
 
     @functools.wraps(keras.Model.evaluate, assigned=(), updated=())
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`; refuses weights, as no pair has one."""
         given = inspect.signature(super().evaluate).bind(*args, **kwargs)
-        _refuse_weights(given.arguments)
+        pair_inputs.refuse_weights(given.arguments)
         return super().evaluate(*args, **kwargs)
 
     def compile(
@@ -374,7 +382,7 @@ class ImageTextModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One step on the bound over the batches of all replicas."""
-        inputs = _inputs(data)
+        inputs = pair_inputs.unpacked(data)
         variables = self.trainable_variables
         if self.accumulate > 1:
             loss, reduced, gradients = self._differentiated_in_parts(inputs)
@@ -414,7 +422,7 @@ class ImageTextModel(keras.Model):
         self, inputs: dict[str, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
         """The loss, what `_reduced` gives, and gradients; see `compile`."""
-        ids, is_text = inputs["study_ids"], _is_text(inputs)
+        ids, is_text = inputs["study_ids"], pair_inputs.is_text(inputs)
         inputs = {name: x for name, x in inputs.items() if name != "study_ids"}
         encoders = self.image_encoder, self.text_encoder
         features = accumulation.features_in_parts(
@@ -423,7 +431,10 @@ class ImageTextModel(keras.Model):
             self.accumulate,
             [
                 tuple(self.image_encoder.output_shape[1:]),
-                (inputs["token_ids"].shape[1], _text_dim(self.text_encoder)),
+                (
+                    inputs["token_ids"].shape[1],
+                    parts.text_dim(self.text_encoder),
+                ),
             ],
             [v for part in encoders for v in part.non_trainable_variables],
         )
@@ -475,7 +486,7 @@ class ImageTextModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """The bound on a held-out batch."""
-        inputs = _inputs(data)
+        inputs = pair_inputs.unpacked(data)
         pairs, scores, weights = self._reduced(inputs, training=False)
         loss = self.objective(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights, held_out=True)
@@ -531,59 +542,6 @@ class ImageTextModel(keras.Model):
 
 def _logs(metrics: list[keras.metrics.Metric]) -> dict[str, Tensor]:
     return distribute.rank_one({m.name: m.result() for m in metrics})
-
-
-def _inputs(data: Any) -> dict[str, Tensor]:
-    """The dict of a batch; targets have no say, weights are refused."""
-    inputs, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    _refuse_weights({"sample_weight": sample_weight})
-    pair_inputs.check(inputs, study_ids=True)
-    return inputs
-
-
-def _is_text(inputs: dict[str, Tensor]) -> Tensor:
-    """Which texts are more than padding, `(B, K)` int32 in {0, 1}."""
-    mask = ops.cast(inputs["padding_mask"], "bool")
-    return ops.cast(ops.any(mask, axis=-1), "int32")
-
-
-def _text_dim(text_encoder: keras.Model) -> int:
-    if hasattr(text_encoder, "dim"):
-        return int(text_encoder.dim)
-    return int(text_encoder.output_shape[-1])
-
-
-def _check_parts(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
-    shape = getattr(image_encoder, "output_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 3:
-        raise ValueError(
-            "`image_encoder`: expected a kerasmi.ImageEncoder, or a model with "
-            "an `output_shape` (images, regions, features); the whole image "
-            f"is one region. Received: {type(image_encoder).__name__}"
-            + (f" of output_shape {shape}" if shape else "")
-        )
-    shape = getattr(text_encoder, "output_shape", None)
-    if not hasattr(text_encoder, "dim") and not isinstance(shape, tuple):
-        raise ValueError(
-            "`text_encoder`: expected a kerasmi.TextEncoder, or a model with "
-            "an `output_shape` or the attribute `dim`, the length of a text's "
-            f"features. Received: {type(text_encoder).__name__}"
-        )
-    if not isinstance(critic, Critic):
-        raise ValueError(
-            "`critic`: expected a kerasmi.critics.Critic, such as "
-            f"ConcatCritic(). Received: {type(critic).__name__}"
-        )
-
-
-def _refuse_weights(given: Mapping[str, Any]) -> None:
-    for name in ("class_weight", "sample_weight"):
-        if given.get(name) is not None:
-            raise ValueError(
-                f"`{name}`: a bound is of the whole batch, so that no image "
-                "has a weight. Leave it out; images that should not count "
-                "are left out of the data."
-            )
 
 
 def _refuse_under_strategy(optimizer: Any, asked: dict[str, bool]) -> None:

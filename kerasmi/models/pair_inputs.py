@@ -4,8 +4,44 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+from keras import ops
+
+from kerasmi.types import Tensor
 
 FEATURES = ("images", "token_ids", "padding_mask")
+
+
+def unpacked(data: Any) -> dict[str, Tensor]:
+    """The dict of a batch; targets have no say, weights are refused.
+
+    Raises:
+        ValueError: see `check` and `refuse_weights`.
+    """
+    inputs, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    refuse_weights({"sample_weight": sample_weight})
+    check(inputs, study_ids=True)
+    return inputs
+
+
+def is_text(inputs: dict[str, Tensor]) -> Tensor:
+    """Which texts are more than padding, `(B, K)` int32 in {0, 1}."""
+    mask = ops.cast(inputs["padding_mask"], "bool")
+    return ops.cast(ops.any(mask, axis=-1), "int32")
+
+
+def refuse_weights(given: Mapping[str, Any]) -> None:
+    """Refuses weights of classes and samples, by their names in Keras.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name in ("class_weight", "sample_weight"):
+        if given.get(name) is not None:
+            raise ValueError(
+                f"`{name}`: a bound is of the whole batch, so that no image "
+                "has a weight. Leave it out; images that should not count "
+                "are left out of the data."
+            )
 
 
 def check(inputs: Any, study_ids: bool = False) -> None:

@@ -109,6 +109,7 @@ def test_operations_of_small_parts_by_hand():
 def test_the_runner_lists_every_benchmark_of_the_folder():
     helpers = {
         "flops",
+        "heap",
         "interleaved",
         "sides",
         "recipe_step",

@@ -52,10 +52,13 @@ class Account(Audit):
 
 
 def records(content, whole=True):
-    """How many rows a table has below its header, by another reader."""
+    """How many rows a table has below its header, by another reader.
+
+    Of a table that need not be whole, rows of nothing do not count.
+    """
     text = content.decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    rows = [row for row in rows if row]
+    rows = [row for row in rows if (row if whole else "".join(row).strip())]
     if whole:
         assert {len(row) for row in rows} == {len(rows[0])}, "a short row"
     return len(rows) - 1

@@ -612,10 +612,16 @@ def test_a_subject_that_the_split_file_lacks_is_refused(table, out, tmp_path):
 # The audit.
 
 
-def test_the_audit_finds_one_picture_in_two_sets(tmp_path, out):
-    table = made_of(tmp_path, {0: {"split": "train"}, 2: {"split": "test"}})
+def of_one_picture(folder, first, other):
+    """A table whose images 0 and 2 are the same, of these sets."""
+    table = made_of(folder, {0: {"split": first}, 2: {"split": other}})
     pictures = table.parent
     (pictures / "0002.png").write_bytes((pictures / "0000.png").read_bytes())
+    return table
+
+
+def test_the_audit_finds_one_picture_in_two_sets(tmp_path, out):
+    table = of_one_picture(tmp_path, "train", "test")
     listener = Listener()
     load(table, out, reporter=listener)
     text = (out / "audit.md").read_text()
@@ -644,9 +650,7 @@ def test_the_audit_names_the_rule_that_split_the_subjects(tmp_path, table):
 
 
 def test_one_picture_twice_in_one_set_is_no_leak(tmp_path, out):
-    table = made_of(tmp_path, {0: {"split": "train"}, 2: {"split": "train"}})
-    pictures = table.parent
-    (pictures / "0002.png").write_bytes((pictures / "0000.png").read_bytes())
+    table = of_one_picture(tmp_path, "train", "train")
     listener = Listener()
     load(table, out, reporter=listener)
     assert listener.warnings == []

@@ -11,6 +11,9 @@ from tensorflow.python.ops import control_flow_util
 from kerasmi import pair_scores
 from kerasmi.types import Tensor
 
+# the texts that are scored are filled up to a multiple
+MULTIPLE = 4
+
 
 def pays() -> bool:
     """Whether repeated texts are looked for here.
@@ -51,9 +54,11 @@ def reduced_scores(
         x=tf.stop_gradient(text), axis=tf.constant([0])
     )
     which = tf.ensure_shape(which, text.shape[:1])
-    number = tf.shape(distinct)[0]
-    places = tf.range(tf.shape(which)[0])
-    first = tf.math.unsorted_segment_min(places, which, number)
+    number, texts = tf.shape(distinct)[0], tf.shape(which)[0]
+    first = tf.math.unsorted_segment_min(tf.range(texts), which, number)
+    # oneDNN compiles a kernel for each number: the first text again fills up
+    fill = tf.minimum(-number % MULTIPLE, texts - number)
+    first = tf.pad(first, [[0, fill]])
     scores = pair_scores.reduced_scores(
         head,
         image,

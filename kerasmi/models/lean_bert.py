@@ -76,7 +76,8 @@ def means(
     """
     layout = packing.packed(mask)
     x = _network(backbone, token_ids, layout, only_first=False)
-    total = tf.math.segment_sum(x, layout.texts)
+    x, texts = x[: layout.number], layout.texts[: layout.number]
+    total = tf.math.segment_sum(x, texts)
     count = tf.reduce_sum(tf.cast(layout.mask, x.dtype), axis=1, keepdims=True)
     return total / count
 

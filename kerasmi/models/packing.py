@@ -12,11 +12,18 @@ import tensorflow as tf
 
 from kerasmi.types import Tensor
 
+TEXTS = 4
+TOKENS = 32
+
 
 class Packing(NamedTuple):
     """Where the `T` tokens of `n` texts stand, in the order of reading.
 
+    `T` is filled up to a multiple of `TOKENS`, where there is any padding, by
+    its first token: nothing reads that, so no gradient comes to it.
+
     Attributes:
+        number: of tokens without those that fill up.
         texts: `(T,)` int32, the text of each token.
         positions: `(T,)` int32, its place in that text.
         first: `(n,)` int32, the token that each text begins with.
@@ -24,6 +31,7 @@ class Packing(NamedTuple):
         mask: `(n, L)` bool, False where padded.
     """
 
+    number: Tensor
     texts: Tensor
     positions: Tensor
     first: Tensor
@@ -49,7 +57,12 @@ def packed(mask: Tensor) -> Packing:
     places = tf.cast(tf.where(mask), tf.int32)
     flat = tf.reshape(tf.cast(mask, tf.int32), (-1,))
     slots = tf.reshape(tf.cumsum(flat) - 1, tf.shape(mask))
-    return Packing(places[:, 0], places[:, 1], slots[:, 0], slots, mask)
+    number = tf.shape(places)[0]
+    gap = tf.cast(tf.where(tf.logical_not(mask)), tf.int32)[:1]
+    fill = tf.tile(gap, [-number % TOKENS, 1])
+    places = tf.concat([places, fill], axis=0)
+    texts, positions = places[:, 0], places[:, 1]
+    return Packing(number, texts, positions, slots[:, 0], slots, mask)
 
 
 def distinct(token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,13 +75,15 @@ def distinct(token_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Ids `(u, L)` and mask `(u, L)` bool of the different texts, in the
-        order of their first appearance, and `(n,)` int32: which of them each
-        text is.
+        order of their first appearance, filled up to a multiple of `TEXTS` by
+        texts of padding alone; and `(n,)` int32: which of them each text is.
     """
     marked = tf.where(tf.cast(mask, tf.bool), token_ids, -1)
     # on the host: a GPU may have no kernel for rows
     with tf.device("CPU:0"):
         rows, which = tf.raw_ops.UniqueV2(x=marked, axis=[0])
+    fill = -tf.shape(rows)[0] % TEXTS
+    rows = tf.pad(rows, [[0, fill], [0, 0]], constant_values=-1)
     rows = tf.ensure_shape(rows, (None, marked.shape[1]))
     mask = rows >= 0
     return tf.where(mask, rows, 0), mask, which
@@ -91,7 +106,7 @@ class Heads(NamedTuple):
 def heads(packing: Packing, num_heads: int) -> Heads:
     """The two orders for a number of heads."""
     head = tf.range(num_heads)
-    count, length = tf.shape(packing.texts)[0], tf.shape(packing.mask)[1]
+    after, length = tf.shape(packing.texts)[0], tf.shape(packing.mask)[1]
     row = packing.texts[:, None] * num_heads + head
 
     def rows(slots: Tensor) -> Tensor:
@@ -100,7 +115,7 @@ def heads(packing: Packing, num_heads: int) -> Heads:
     return Heads(
         rows(packing.slots),
         row * length + packing.positions[:, None],
-        rows(tf.where(packing.mask, packing.slots, count)),
+        rows(tf.where(packing.mask, packing.slots, after)),
     )
 
 

@@ -241,18 +241,30 @@ def test_what_stands_under_padding_makes_no_text_another():
     ids = np.array([[7, 8, 9], [7, 8, 1], [7, 8, 9], [7, 8, 0]])
     mask = np.array([[1, 1, 0], [1, 1, 0], [1, 1, 1], [1, 1, 1]])
     found, kept, which = packing.distinct(ids, mask)
-    np.testing.assert_array_equal(found, [[7, 8, 0], [7, 8, 9], [7, 8, 0]])
-    np.testing.assert_array_equal(kept, [[1, 1, 0], [1, 1, 1], [1, 1, 1]])
+    # the fourth fills up
+    ids = [[7, 8, 0], [7, 8, 9], [7, 8, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(found, ids)
+    mask = [[1, 1, 0], [1, 1, 1], [1, 1, 1], [0, 0, 0]]
+    np.testing.assert_array_equal(kept, mask)
     np.testing.assert_array_equal(which, [0, 0, 1, 2])
 
 
 def test_tokens_come_back_to_their_places():
     layout = packing.packed(np.array([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]))
-    np.testing.assert_array_equal(layout.texts, [0, 0, 0, 1])
-    np.testing.assert_array_equal(layout.positions, [0, 1, 2, 0])
+    assert layout.number == 4
+    # what fills up is the first place that is padded
+    texts, positions = [0, 0, 0, 1] + [1] * 28, [0, 1, 2, 0] + [1] * 28
+    np.testing.assert_array_equal(layout.texts, texts)
+    np.testing.assert_array_equal(layout.positions, positions)
     assert layout.mask.shape == (2, 3)
     order = packing.heads(layout, 2)
-    x = tf.constant(np.arange(24.0).reshape(4, 6))
+    x = tf.constant(np.arange(192.0).reshape(32, 6))
     wide = packing.spread(x, order)
     np.testing.assert_array_equal(wide[0, 1], np.array(x)[:3, 3:])
-    np.testing.assert_array_equal(packing.collect(wide, order), x)
+    np.testing.assert_array_equal(packing.collect(wide, order)[:4], x[:4])
+
+
+def test_texts_without_padding_are_not_filled_up():
+    layout = packing.packed(np.ones((3, 5)))
+    assert layout.texts.shape == (15,)
+    assert layout.number == 15

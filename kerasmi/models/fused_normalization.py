@@ -98,8 +98,11 @@ def _folded(
         # the variance is that within the parts and that of their means
         spread += tf.math.squared_difference(means, mean)
         variance = tf.reduce_mean(spread, axis=0)
-        each = (tf.tile(v, [folds]) for v in (gamma, beta, mean, variance))
-        y = tf.reshape(_applied(wide, *each, epsilon=epsilon), tf.shape(x))
+        gammas, betas, centres, variances = (
+            tf.tile(each, [folds]) for each in (gamma, beta, mean, variance)
+        )
+        y = _applied(wide, gammas, betas, centres, variances, epsilon)
+        y = tf.reshape(y, tf.shape(x))
 
         def grad(g: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
             found = tf.raw_ops.FusedBatchNormGradV3(

@@ -15,32 +15,28 @@ threads met. The loops that warm up pretrain for more epochs, to meet more of
 them sooner (`--fill`); without it, those caches are what grows for hours.
 
 It runs with MALLOC_ARENA_MAX=1, as `docs/scale.md` tells processes that train
-for long to do; set the variable before to see it with another number.
+for long to do; set the variable before to see it with another number. pyarrow,
+which kerasmi does not need and pandas uses where it is installed, would start
+threads of its own allocator as it pleases: it gets the system's.
 """
 
 import argparse
 import csv
-import gc
 import itertools
 import os
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks import heap
+from benchmarks import heap, soak_verdict
 from kerasmi.cli.quiet import quiet
 
-WARM_UP = 8  # loops
-GROWTH = 50.0  # MiB an hour that the fitted line of memory may rise
-ALLOCATED = 20.0  # the same of what is allocated
 EPOCHS = 2  # of pretraining
 FILL = 20  # while warming up
 ARENAS = "MALLOC_ARENA_MAX"  # of glibc
+ARROW = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 IMAGES = 160
 LABEL = "Lung Opacity"  # half of the images: any split has both classes
 SMALL = (
@@ -57,73 +53,6 @@ SMALL = (
     "retrain.epochs=2",
     "evaluate.bootstrap=20",
 )
-
-
-@dataclass(frozen=True)
-class Loop:
-    """What the process holds after a loop.
-
-    Attributes:
-        hours: since the start.
-        rss: resident memory, MiB.
-        used: of it, what is allocated and not freed, MiB.
-        handles: open file handles.
-        threads: threads of the process.
-        disk: MiB in the work folder before it was removed.
-    """
-
-    hours: float
-    rss: float
-    used: float
-    handles: int
-    threads: int
-    disk: float
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar, in words, and whether it is met."""
-
-    words: str
-    met: bool
-
-
-def growth(loops: list[Loop], name: str = "rss") -> float:
-    """Slope of memory over time by least squares, in MiB an hour."""
-    hours = [loop.hours for loop in loops]
-    return float(np.polyfit(hours, [getattr(k, name) for k in loops], 1)[0])
-
-
-def verdict(loops: list[Loop], warm_up: int = WARM_UP) -> list[Bar]:
-    """Holds the loops after the first `warm_up` to the bars.
-
-    Args:
-        loops: all of them, in order; three more than `warm_up` at least.
-        warm_up: loops that only set what handles and threads may be.
-
-    Raises:
-        ValueError: too few loops to tell.
-    """
-    first, counted = loops[:warm_up], loops[warm_up:]
-    if not first or len(counted) < 3:
-        raise ValueError(
-            f"{len(loops)} loops are too few: {warm_up} warm up, 1 at least,"
-            " and 3 more are needed"
-        )
-    bars = []
-    for name, of, most in (
-        ("memory", "rss", GROWTH),
-        ("allocated", "used", ALLOCATED),
-    ):
-        slope = growth(counted, of)
-        words = f"{name} {slope:+.1f} MiB an hour, <= {most:.0f}"
-        bars.append(Bar(words, slope <= most))
-    for name in ("handles", "threads"):
-        before = max(getattr(loop, name) for loop in first)
-        after = max(getattr(loop, name) for loop in counted)
-        words = f"{name} {after} at most, {before} while warming up"
-        bars.append(Bar(words, after <= before))
-    return bars
 
 
 def write_table(folder: Path, seed: int) -> Path:
@@ -172,35 +101,18 @@ def size(folder: Path) -> float:
     return sum(path.stat().st_size for path in files) / 2**20
 
 
-def held(begun: float, disk: float) -> Loop:
-    """What this process holds now."""
-    gc.collect()
-    status = dict(
-        line.split(":", 1)
-        for line in Path("/proc/self/status").read_text("utf-8").splitlines()
-    )
-    return Loop(
-        hours=(time.monotonic() - begun) / 3600,
-        rss=int(status["VmRSS"].split()[0]) / 1024,
-        used=heap.in_use(),
-        handles=len(os.listdir("/proc/self/fd")),
-        threads=int(status["Threads"]),
-        disk=disk,
-    )
-
-
 def soak(
     minutes: float,
     most: int | None,
     seeds: int | None,
-    warm_up: int = WARM_UP,
+    warm_up: int = soak_verdict.WARM_UP,
     fill: int = FILL,
-) -> list[Loop]:
+) -> list[soak_verdict.Loop]:
     """Loops until the time or the number is spent; prints each."""
     from kerasmi import experiment
 
     begun = time.monotonic()
-    loops: list[Loop] = []
+    loops: list[soak_verdict.Loop] = []
     print(
         "| loop | minutes | memory, MiB | allocated, MiB | handles | threads |"
         " disk, MiB |"
@@ -215,11 +127,11 @@ def soak(
         finally:
             shutil.rmtree(folder)
         experiment.forget()
-        now = held(begun, disk)
+        now = soak_verdict.held(begun, disk)
         loops.append(now)
         print(
             f"| {number} | {now.hours * 60:.1f} | {now.rss:.1f} |"
-            f" {now.used:.1f} | {now.handles} | {now.threads} |"
+            f" {now.used:.1f} | {now.handles} | {now.threads.total()} |"
             f" {now.disk:.1f} |",
             flush=True,
         )
@@ -234,7 +146,7 @@ def with_arenas() -> None:
     """
     if ARENAS not in os.environ:
         words = [sys.executable, "-m", "benchmarks.soak", *sys.argv[1:]]
-        os.execve(sys.executable, words, {**os.environ, ARENAS: "1"})
+        os.execve(sys.executable, words, {**os.environ, **ARROW, ARENAS: "1"})
 
 
 def main() -> int:
@@ -242,7 +154,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--loops", type=int, help="stop after so many")
-    parser.add_argument("--warm-up", type=int, default=WARM_UP)
+    parser.add_argument("--warm-up", type=int, default=soak_verdict.WARM_UP)
     parser.add_argument(
         "--seeds",
         type=int,
@@ -273,7 +185,7 @@ def main() -> int:
         asked.minutes, asked.loops, asked.seeds, asked.warm_up, asked.fill
     )
     try:
-        bars = verdict(loops, asked.warm_up)
+        bars = soak_verdict.verdict(loops, asked.warm_up)
     except ValueError as error:
         sys.exit(str(error))
     print()

@@ -110,6 +110,7 @@ def test_the_runner_lists_every_benchmark_of_the_folder():
     helpers = {
         "flops",
         "heap",
+        "soak_verdict",
         "interleaved",
         "sides",
         "recipe_step",

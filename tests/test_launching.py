@@ -1,7 +1,11 @@
 """Programs that stand for workers: what ends them, and what then happens."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -65,6 +69,48 @@ index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
 sys.exit({wrong}) if index else time.sleep(600)
 """
     assert run(code) == (wrong, [])
+
+
+WAITING = """#!{python}
+import json, os, pathlib, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+place = pathlib.Path({folder!r})
+(place / "pid").with_suffix(f".{{index}}").write_text(str(os.getpid()))
+time.sleep(600)
+"""
+LAUNCH = """
+import sys
+from kerasmi.cli import main
+sys.executable = sys.argv[1]
+main(["launch", "--workers", "2", "local_mine"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, number):
+    worker = tmp_path / "python"
+    worker.write_text(
+        WAITING.format(python=sys.executable, folder=str(tmp_path))
+    )
+    worker.chmod(0o755)
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, worker],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    files = [tmp_path / f"pid.{index}" for index in (0, 1)]
+    while not all(file.is_file() and file.read_text() for file in files):
+        assert launcher.poll() is None
+        time.sleep(0.05)
+    launcher.send_signal(number)
+    _, told = launcher.communicate(timeout=60)
+    pids = [int(file.read_text()) for file in files]
+    left = [pid for pid in pids if os.path.isdir(f"/proc/{pid}")]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+    assert launcher.returncode == 130
+    assert "kerasmi launch --workers 2 local_mine --resume" in told
 
 
 def test_gpus_are_shared_out_and_too_few_are_refused(monkeypatch):

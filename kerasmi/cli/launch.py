@@ -48,17 +48,19 @@ def launch(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
     worker that ends with an error ends all of them with its exit status.
     Several machines are started by Slurm or Kubernetes: docs/scale.md.
     """
-    from kerasmi import launching
+    from kerasmi import interruption, launching
 
     program = [sys.executable, "-m", "kerasmi.cli", "run", *arguments]
     try:
-        status = launching.run(
-            program,
-            workers,
-            restarts,
-            lambda line: click.echo(line, err=True),
-            devices=_devices(arguments),
-        )
+        # a SIGTERM ends the workers too, which have a session of their own
+        with interruption.handled():
+            status = launching.run(
+                program,
+                workers,
+                restarts,
+                lambda line: click.echo(line, err=True),
+                devices=_devices(arguments),
+            )
     except KeyboardInterrupt:
         words = ["kerasmi", "launch", "--workers", str(workers), *arguments]
         words += [] if "--resume" in arguments else ["--resume"]

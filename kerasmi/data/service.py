@@ -7,6 +7,7 @@ batches in the same order as without, however many servers there are.
 """
 
 import socket
+import threading
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -43,8 +44,9 @@ class Server:
         self.address = f"{host}:{at}"
 
     def join(self) -> None:
-        """Waits for ever."""
-        self._dispatcher.join()
+        """Waits for ever, or until Ctrl-C."""
+        # TensorFlow's own join waits where Python hears no signal
+        threading.Event().wait()
 
     def stop(self) -> None:
         """Ends it; who still reads from it fails."""

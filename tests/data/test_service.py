@@ -1,6 +1,7 @@
 """Batches that servers prepare are those of this process, in its order."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
 
@@ -105,6 +106,24 @@ def test_work_is_shared_in_turns(servers):
     numbers = tf.data.Dataset.range(7)
     spread = service.spread(numbers, lambda part: part.map(tf.abs), servers)
     assert list(spread.as_numpy_iterator()) == list(range(7))
+
+
+def test_ctrl_c_ends_a_server():
+    # in the background of a shell it would be ignored
+    code = (
+        "import signal; from kerasmi.cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "main(['data', 'serve', '--port', '0'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as server:
+        server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        try:
+            assert server.wait(30) == 130
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "here", "host:port"])

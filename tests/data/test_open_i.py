@@ -15,7 +15,7 @@ from open_i_tree import (
     xml,
 )
 
-from kerasmi.data.schema import BLANK, CHEXPERT14
+from kerasmi.data.schema import BLANK, CHEXPERT14, UNCERTAIN
 from kerasmi.data.sources import open_i_files, open_i_labels, open_i_reports
 from kerasmi.data.sources.base import Audit
 from kerasmi.data.sources.open_i import OpenI
@@ -241,7 +241,6 @@ def test_normal_is_the_only_source_of_zeros():
     ("term", "names"),
     [
         ("Cardiomegaly", ["Cardiomegaly"]),
-        ("Cardiomegaly/borderline", []),
         ("Opacity/lung/base/left", ["Lung Opacity"]),
         ("Opacity/bone", []),
         ("Nodule/lung", ["Lung Lesion"]),
@@ -249,8 +248,8 @@ def test_normal_is_the_only_source_of_zeros():
         ("Hydropneumothorax", ["Pleural Effusion", "Pneumothorax"]),
         ("Tube, Inserted", ["Support Devices"]),
         ("Pulmonary Emphysema", []),
-        ("No Indexing", []),
-        ("", []),
+        ("Density/rib", []),
+        ("Costophrenic Angle", []),
     ],
 )
 def test_a_term_means_what_it_says(term, names):
@@ -259,8 +258,33 @@ def test_a_term_means_what_it_says(term, names):
     assert {found[n] for n in CHEXPERT14 if n not in names} == {BLANK}
 
 
+@pytest.mark.parametrize(
+    ("term", "names"),
+    [
+        ("Cardiomegaly/borderline", ["Cardiomegaly"]),
+        ("Cardiac Shadow/enlarged/mild", ["Cardiomegaly"]),
+        ("Costophrenic Angle/left/blunted", ["Pleural Effusion"]),
+        ("Density/lung/base/left", ["Lung Lesion", "Lung Opacity"]),
+        ("Pulmonary Congestion", ["Edema"]),
+        ("Surgical Instruments/mediastinum", ["Support Devices"]),
+        ("No Indexing", list(CHEXPERT14)),
+        ("", list(CHEXPERT14)),
+    ],
+)
+def test_what_a_term_leaves_open_is_no_negative(term, names):
+    found = open_i_labels.labels([term])
+    assert [n for n in CHEXPERT14 if found[n] == UNCERTAIN] == names
+    assert {found[n] for n in CHEXPERT14 if n not in names} <= {BLANK}
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_term_that_is_sure_counts_before_one_that_is_not(turn):
+    terms = ["Cardiomegaly", "Cardiomegaly/borderline", "Cardiac Shadow"]
+    assert open_i_labels.labels(terms[::turn])["Cardiomegaly"] == 1
+
+
 def test_meanings_are_names_of_chexpert():
-    for _, _, names in open_i_labels.MEANINGS:
+    for _, _, names in (*open_i_labels.MEANINGS, *open_i_labels.UNSURE):
         assert set(names) <= set(CHEXPERT14)
 
 
@@ -318,6 +342,8 @@ def test_comments_and_cdata_are_no_declarations():
         ),
         ("Nodule &amp;lt; 3 mm, A&amp;amp;B.", "Nodule < 3 mm, A&B."),
         ("Nodule &lt; 3 mm [left].", "Nodule < 3 mm [left]."),
+        ("Dry. [Clear lungs&gt;]. Big.", "Dry. Clear lungs. Big."),
+        ("[left] dry [clear&gt;].", "[left] dry clear."),
         ("A &amp;amp;lt; B.", "A &lt; B."),  # decoded once
     ],
 )

@@ -18,7 +18,8 @@ SECTIONS = ("COMPARISON", "INDICATION", "FINDINGS", "IMPRESSION")
 _DECLARATION = re.compile(r"<!(?!--|\[CDATA\[)")
 # the ampersand last, so that nothing is decoded twice
 _CHARACTERS = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
-_FRAME = re.compile(r"\[<|>\]")
+# of one report the first half, "[Clear lungs>]", lacks its sign
+_FRAME = re.compile(r"\[<|\[(?=[^\[\]<>]*>\])|>\]")
 _LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 _REPORTS: Columns = {
     "uid": ("uid",),

@@ -134,9 +134,10 @@ def _latex(table: Table) -> str:
     cells = _cells(escaped, lambda text: f"\\textbf{{{text}}}")
     cells = cells.rename(columns=_tex)
     blocks = _blocks(list(cells), table.keys)
+    width = max(map(len, blocks))
     parts = []
     for block in blocks:
-        missing = [""] * (len(blocks[0]) - len(block))
+        missing = [""] * (width - len(block))
         rows = [[*block, *missing]]
         rows += [[*row, *missing] for row in cells[block].to_numpy()]
         head, *body = (" & ".join(row).rstrip() + r" \\" for row in rows)
@@ -146,7 +147,7 @@ def _latex(table: Table) -> str:
         r"\begin{table}",
         rf"\caption{{{_tex(table.title)}}}",
         r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{{'l' * len(blocks[0])}}}",
+        rf"\begin{{tabular}}{{{'l' * width}}}",
         r"\toprule",
         "\n\\midrule\n".join(parts),
         r"\bottomrule",
@@ -158,13 +159,20 @@ def _latex(table: Table) -> str:
 
 
 def _blocks(names: list[str], keys: int) -> list[list[str]]:
-    """The columns that stand side by side on a page, block by block."""
+    """The columns that stand side by side on a page, block by block.
+
+    A last one that would be alone, such as the mean, joins those before it.
+    """
     first, others = names[:keys], names[keys:]
     if not keys:
         return [names]
+    starts = list(range(0, len(others), _SIDE_BY_SIDE))
+    if len(starts) > 1 and len(others) - starts[-1] == 1:
+        starts.pop()
+    ends = [*starts[1:], len(others)]
     return [
-        [*first, *others[at : at + _SIDE_BY_SIDE]]
-        for at in range(0, len(others), _SIDE_BY_SIDE)
+        [*first, *others[start:end]]
+        for start, end in zip(starts, ends, strict=True)
     ]
 
 

@@ -141,14 +141,26 @@ def test_latex_reads_back(made):
         assert part.count("\\footnotesize") == len(table.above + table.below)
 
 
-def test_latex_has_three_labels_side_by_side_as_the_paper(made):
-    frame = pd.DataFrame({name: ["1"] for name in "kabcdefg"})
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [
+        ("ka", ["ka"]),
+        ("kabc", ["kabc"]),
+        ("kabcd", ["kabcd"]),
+        ("kabcde", ["kabc", "kde"]),
+        ("kabcdefg", ["kabc", "kdefg"]),
+    ],
+)
+def test_latex_has_three_labels_side_by_side_and_none_alone(columns, wanted):
+    frame = pd.DataFrame({name: ["1"] for name in columns})
     table = markup.Table(
         "T", "t", (), frame, frame.map(lambda _: False), (), frame, keys=1
     )
-    blocks = _latex_blocks(markup.latex([table]))
+    text = markup.latex([table])
+    blocks = _latex_blocks(text)
     heads = ["".join(block[0]) for block in blocks]
-    assert heads == ["kabc", "kdef", "kg"]
+    assert heads == wanted
+    assert f"{{{'l' * max(map(len, wanted))}}}" in text
 
 
 def test_csv_reads_back_in_full_digits(made):

@@ -1,6 +1,8 @@
 """Finished runs that may stand in one table, and their predictions."""
 
+import itertools
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,9 +91,13 @@ def check(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         for key, one, other in _differences(first, run):
+            alike = [
+                each for each in runs if not any(_differences(first, each))
+            ]
             raise RunError(
                 f"{run.path}: {key} is {other}, and {one} in {first.path};"
-                " the runs of one table agree in it: make a table of each"
+                " the runs of one table agree in it: make a table of each,"
+                f" such as `kerasmi table {_folders(alike, runs)}`"
             )
     known: dict[tuple[str, int], Run] = {}
     for run in runs:
@@ -102,6 +108,29 @@ def check(runs: Sequence[Run]) -> None:
                 f" {known[this].path} is too; leave one of them out"
             )
         known[this] = run
+
+
+def _folders(chosen: Sequence[Run], runs: Sequence[Run]) -> str:
+    """How to name some of the runs in a shell: by one pattern if it does."""
+    split = [run.path.parts for run in chosen]
+    if len({len(parts) for parts in split}) == 1:
+        names = [sorted(set(column)) for column in zip(*split, strict=True)]
+        pattern = Path(*(n[0] if len(n) == 1 else _any(n) for n in names))
+        met = [run for run in runs if run.path.match(str(pattern))]
+        if len(met) == len(chosen):
+            # a star between quotes would be no star
+            return "*".join(
+                shlex.quote(p) if p else "" for p in str(pattern).split("*")
+            )
+    return shlex.join(str(run.path) for run in chosen)
+
+
+def _any(names: Sequence[str]) -> str:
+    """A pattern for names: what they begin with, and a star."""
+    same = itertools.takewhile(
+        lambda letters: len(set(letters)) == 1, zip(*names, strict=False)
+    )
+    return "".join(letters[0] for letters in same) + "*"
 
 
 def _differences(a: Run, b: Run) -> Iterable[tuple[str, str, str]]:

@@ -164,6 +164,38 @@ def test_the_confidence_is_that_of_the_recipes(kerasmi, tmp_path):
     assert "95%" not in shown
 
 
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_two_numbers_of_labels_are_told_which_runs_make_a_table(
+    kerasmi, tmp_path, seeds
+):
+    for number in (5, 50):
+        for recipe in ("image_only", "local_mine"):
+            for seed in seeds:
+                name = f"labels{number}-seed{seed}"
+                play_run(
+                    tmp_path / "grid" / recipe / name,
+                    *(recipe, f"retrain.labels={number}", f"seed={seed}"),
+                )
+    result = kerasmi("grid")
+    star = "0" if len(seeds) == 1 else "*"
+    told = f"kerasmi table grid/*/labels5-seed{star}"
+    _one_error(result, "retrain.labels is 50, and 5 in grid/", f"`{told}`")
+    folders = sorted(tmp_path.glob(told.removeprefix("kerasmi table ")))
+    assert len(folders) == 2 * len(seeds)
+    assert kerasmi(*folders).exit_code == 0
+
+
+def test_runs_that_no_pattern_names_are_named_one_by_one(kerasmi, tmp_path):
+    for place, name, number in (
+        *((0, "a b", 5), (0, "ac", 50)),
+        *((1, "d", 5), (2, "ad", 50)),
+    ):
+        settings = (f"retrain.labels={number}", f"seed={place}")
+        play_run(tmp_path / name, "local_mine", *settings)
+    told = "such as `kerasmi table 'a b' d`"
+    _one_error(kerasmi("a b", "ac", "ad", "d"), told)
+
+
 def test_more_resamples_are_more_resamples(kerasmi, grid):
     result = CliRunner().invoke(main, ["table", str(grid), "--resamples", "70"])
     assert "70 resamples of the 60 subjects" in result.stdout

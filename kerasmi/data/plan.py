@@ -20,11 +20,12 @@ from kerasmi.reporter import counted
 LONGEST_ID = 200
 _IDS = ("image_id", "study_id", "subject_id")
 _TEXTS = ("findings", "impression", "report")
-# What other programs write where they have no text.
+# What other programs write where they have nothing.
 _NOTHING = frozenset(
     ("nan", "none", "null", "na", "n/a", "#n/a", "<na>", "#value!")
 )
 _WRITTEN_NOTHING = "kept: text that is 'nan', 'None' or the like"
+_NOBODY = "kept: subject that is 'nan', 'None' or the like"
 _TABLES = """
 CREATE TABLE items(
     number INTEGER PRIMARY KEY, image_id TEXT UNIQUE, subject_id TEXT,
@@ -117,10 +118,10 @@ class Plan:
         self._insert(item, split, state)
         if any("�" in getattr(item, name) for name in _TEXTS):
             self.audit.count("kept: text with U+FFFD, lost characters")
-        if any(
-            getattr(item, name).strip().lower() in _NOTHING for name in _TEXTS
-        ):
+        if any(_is_nothing(getattr(item, name)) for name in _TEXTS):
             self.audit.count(_WRITTEN_NOTHING)
+        if _is_nothing(item.subject_id):
+            self.audit.count(_NOBODY)
 
     def settle(self, rule: SplitRule) -> int:
         """Gives every subject that has none its split.
@@ -147,6 +148,14 @@ class Plan:
                 f"the text of {counted(written, 'image')} is 'nan', 'None', "
                 "'N/A' or the like, which is taken for a sentence; where it "
                 "stands for no text, leave the cell empty"
+            )
+        nobodys = self.audit.counts[_NOBODY]
+        if nobodys:
+            self.audit.warn(
+                f"the subject of {counted(nobodys, 'image')} is 'nan', "
+                "'None', 'N/A' or the like, which is taken for the id of one "
+                "person, in one set; where it stands for unknown, tell each "
+                "image its subject, or leave the cell empty, which refuses it"
             )
         open_ = self._base.execute(
             "SELECT subject_id FROM subjects WHERE split = ''"
@@ -286,6 +295,10 @@ def _pack(item: Item) -> str:
     names = (*_IDS, "view", *_TEXTS, "source", "member")
     fields = {name: getattr(item, name) for name in names}
     return json.dumps({**fields, "labels": dict(item.labels)})
+
+
+def _is_nothing(value: str) -> bool:
+    return value.strip().lower() in _NOTHING
 
 
 def _clean(text: str) -> str:

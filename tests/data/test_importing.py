@@ -477,6 +477,22 @@ def test_a_text_that_another_program_wrote_for_nothing_is_warned_of(
     assert "'nan', 'None' or the like | 2 |" in (out / "audit.md").read_text()
 
 
+def test_a_subject_that_another_program_wrote_for_nothing_is_warned_of(
+    tmp_path, out
+):
+    made = own_tables.rows(24)
+    for number, cell in ((0, "nan"), (3, "None"), (5, "nan"), (7, "Nan Li")):
+        made[number]["subject"] = cell
+    listener = Listener()
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(f"{out}: the subject of 3 images is 'nan', 'None'")
+    assert "tell each image its subject" in said
+    kept = "kept: subject that is 'nan', 'None' or the like | 3 |"
+    assert kept in (out / "audit.md").read_text()
+
+
 def made_of(tmp_path, changes):
     made = own_tables.rows(24)
     for number, change in changes.items():

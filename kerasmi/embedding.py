@@ -4,12 +4,15 @@ OUT/images.npz    .csv    one feature for each image
 OUT/regions.npz   .csv    local scope: one for each region of each image
 OUT/sentences.npz .csv    local scope: one for each sentence of each image
 OUT/reports.npz   .csv    global scope: one for each image with a report
+
+Arrays with a row for each region or text lie in a file while they are made:
+the regions of 250,000 images at the paper's scale are 8 GB.
 """
 
 import dataclasses
-import shutil
+import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,8 @@ FORMATS = ("npz", "csv")
 FOLDER = "embeddings"
 IDS = ["image_id", "study_id", "subject_id"]
 FEATURES = "features"
+# Floats that are copied or put into words at once.
+_AT_ONCE = 2_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +56,16 @@ class Embedded:
         }
         return {FEATURES: self.features, **ids}
 
-    def frame(self) -> pd.DataFrame:
-        """What the CSV holds: the ids, then `f0` to `f(D-1)`, a row each.
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """What the CSV holds, part by part, at least one part.
 
-        Regions have their row and column after the ids, counted from 0.
+        The ids, then `f0` to `f(D-1)`, a row each. Regions have their row and
+        column after the ids, counted from 0.
         """
-        ids, values = self.ids, self.features
+        for part in _parts(len(self.ids), math.prod(self.features.shape[1:])):
+            yield self._frame(self.ids[part], self.features[part])
+
+    def _frame(self, ids: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
         if values.ndim == 4:
             _, rows, columns, _ = values.shape
             ids = ids.loc[ids.index.repeat(rows * columns)]
@@ -107,8 +116,15 @@ def embed(
     output_files.check_folder(folder, new=True)
     feature_module.check(run)
     dataset = representations.open_data(run, reporter)
-    made = embedded(Features.open(run), dataset, split, show_text, reporter)
-    _write(folder, made, formats)
+    model = Features.open(run)
+    with (
+        output_files.new_folder(folder) as partial,
+        tempfile.TemporaryDirectory(prefix=".", dir=partial) as scratch,
+    ):
+        made = embedded(
+            model, dataset, split, show_text, reporter, Path(scratch)
+        )
+        _write(partial, made, formats)
     for name, one in made.items():
         shape = ", ".join(map(str, one.features.shape))
         reporter.message(f"{name}: ({shape}) float32")
@@ -126,32 +142,45 @@ def embedded(
     split: str,
     show_text: bool,
     reporter: Reporter,
+    scratch: Path,
 ) -> dict[str, Embedded]:
-    """The features of a split, by the name of their file."""
+    """The features of a split, by the name of their file.
+
+    Args:
+        model: the trained model.
+        dataset: the records.
+        split: the split.
+        show_text: see `embed`.
+        reporter: told of progress.
+        scratch: folder for arrays that are not kept in memory.
+    """
     rows = dataset.rows(split)
-    reporter.start("images", len(rows), "image")
-    blocks = []
-    for block in model.region_blocks(dataset, split, None):
-        blocks.append(block)
-        reporter.advance(len(block))
-    reporter.finish()
-    regions = np.concatenate(blocks)
+    means: list[np.ndarray] = []
+
+    def encoded() -> Iterator[np.ndarray]:
+        reporter.start("images", len(rows), "image")
+        for block in model.region_blocks(dataset, split, None):
+            means.append(block.mean(axis=1))
+            yield block.reshape(len(block), *model.grid, -1)
+            reporter.advance(len(block))
+        reporter.finish()
+
+    grid = _on_disk(scratch / "regions.npy", len(rows), encoded())
     ids = rows[IDS].reset_index(drop=True)
-    made = {"images": Embedded(ids, regions.mean(axis=1))}
+    made = {"images": Embedded(ids, np.concatenate(means))}
     if model.is_local:
-        grid = regions.reshape(len(regions), *model.grid, -1)
         made["regions"] = Embedded(ids, grid)
     if (rows["sentences"] > 0).any():
         shown = show_text or dataset.source == "phantom"
         seen = HeldOutSplit(model, dataset, split)
         name = "sentences" if model.is_local else "reports"
-        made[name] = _texts(seen, shown)
+        made[name] = _texts(seen, shown, scratch)
     else:
         reporter.message(f"no {split} image has a report: no texts")
     return made
 
 
-def _texts(seen: HeldOutSplit, shown: bool) -> Embedded:
+def _texts(seen: HeldOutSplit, shown: bool, scratch: Path) -> Embedded:
     """The texts of each image; the features of equal texts are equal."""
     numbers = [said.texts for said in seen.said]
     image = np.repeat(np.arange(len(numbers)), [len(each) for each in numbers])
@@ -161,34 +190,59 @@ def _texts(seen: HeldOutSplit, shown: bool) -> Embedded:
         ids["sentence"] = np.concatenate([np.arange(len(n)) for n in numbers])
     if shown:
         ids["text"] = [seen.distinct_texts[number] for number in text]
-    return Embedded(ids, seen.text_features[text])
+    distinct = seen.text_features
+    blocks = (
+        distinct[text[part]] for part in _parts(len(text), distinct.shape[1])
+    )
+    features = _on_disk(scratch / "texts.npy", len(text), blocks)
+    return Embedded(ids, features)
+
+
+def _parts(rows: int, floats: int) -> Iterator[slice]:
+    """Slices of rows with `floats` each; one, if there is no row."""
+    step = max(1, _AT_ONCE // max(1, floats))
+    for start in range(0, max(rows, 1), step):
+        yield slice(start, start + step)
+
+
+def _on_disk(path: Path, rows: int, blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Blocks of float32 under one another, as an array that lies in a file.
+
+    Args:
+        path: the file, made anew.
+        rows: how many all blocks have.
+        blocks: `(b, ...)` each, at least one.
+    """
+    # Written as a stream: a full disk is an error, where a map is a crash.
+    with path.open("wb") as stream:
+        shape: tuple[int, ...] = ()
+        for block in blocks:
+            if not shape:
+                shape = (rows, *block.shape[1:])
+                header = {"descr": "<f4", "fortran_order": False}
+                np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
+                    stream, {**header, "shape": shape}
+                )
+            stream.write(np.ascontiguousarray(block, "<f4").data)
+    # refused where the rows are not as many as the header says
+    whole: np.ndarray = np.load(path, mmap_mode="r")
+    return whole
 
 
 def _write(
     folder: Path, made: dict[str, Embedded], formats: Sequence[str]
 ) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
-        )
-        try:
-            for name, one in made.items():
-                if "npz" in formats:
-                    np.savez(partial / f"{name}.npz", **one.arrays())
-                if "csv" in formats:
+    for name, one in made.items():
+        if "npz" in formats:
+            np.savez(folder / f"{name}.npz", **one.arrays())
+        if "csv" in formats:
+            with (folder / f"{name}.csv").open("w", newline="") as stream:
+                for number, frame in enumerate(one.frames()):
                     # nine digits give every float32 back
-                    one.frame().to_csv(
-                        partial / f"{name}.csv",
+                    frame.to_csv(
+                        stream,
                         index=False,
+                        header=number == 0,
                         float_format="%.9g",
+                        lineterminator="\n",
                     )
-            partial.chmod(0o755)
-            partial.rename(folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise output_files.OutputError(
-            f"{folder}: cannot be written: {error.strerror or error}"
-        ) from None

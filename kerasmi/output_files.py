@@ -4,9 +4,11 @@ A name that is taken, of the wrong kind or in a place that cannot be written
 is told of at once; a file appears whole or not at all.
 """
 
+import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kerasmi.errors import KerasmiError
@@ -76,6 +78,37 @@ def write(path: Path, make: Callable[[Path], object]) -> None:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}"
+        ) from None
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill; at the end it has its name, or is gone if that failed.
+
+    Args:
+        path: the folder to make; its parents are made too.
+
+    Yields:
+        The folder to write to, beside its place.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(
+            tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
+        )
+        try:
+            yield beside
+            beside.chmod(0o755)
+            beside.rename(path)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}"

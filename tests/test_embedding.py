@@ -1,0 +1,73 @@
+"""Features of large splits lie in files, not in memory."""
+
+import tracemalloc
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kerasmi import embedding
+from kerasmi.embedding import Embedded
+from kerasmi.reporter import Reporter
+
+MANY, DIM = 2048, 256  # images; their regions have 32 MiB
+
+
+def _dataset(number, sentences=0):
+    names = [f"i{k}" for k in range(number)]
+    rows = pd.DataFrame(dict.fromkeys(embedding.IDS, names))
+    rows = rows.assign(sentences=sentences)
+    return SimpleNamespace(rows=lambda split: rows, source="records")
+
+
+class Model:
+    """A local model whose regions are the numbers of their images."""
+
+    grid = (4, 4)
+    is_local = True
+
+    def region_blocks(self, dataset, split, image_ids):
+        number = len(dataset.rows(split))
+        for start in range(0, number, 64):
+            image = np.arange(start, min(start + 64, number), dtype=np.float32)
+            yield np.tile(image[:, None, None], (1, 16, DIM))
+
+
+def test_regions_are_never_all_in_memory(tmp_path):
+    tracemalloc.start()
+    try:
+        made = embedding.embedded(
+            Model(), _dataset(MANY), "train", False, Reporter(), tmp_path
+        )
+        embedding._write(tmp_path, made, ["npz"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # numpy copies up to 16 MiB at once into an npz
+    assert peak < 24 * 2**20
+    found = np.load(tmp_path / "regions.npz")["features"]
+    assert found.shape == (MANY, 4, 4, DIM)
+    assert found.dtype == np.float32
+    assert (found == np.arange(MANY)[:, None, None, None]).all()
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (7, 2, 3, 5), (0, 5)])
+def test_a_csv_is_made_of_parts_that_are_the_whole(monkeypatch, shape):
+    rng = np.random.default_rng(0)
+    ids = pd.DataFrame({"image_id": [f"i{k}" for k in range(shape[0])]})
+    values = rng.normal(size=shape).astype(np.float32)
+    one = Embedded(ids, values)
+    (whole,) = one.frames()
+    monkeypatch.setattr(embedding, "_AT_ONCE", 60)
+    parts = list(one.frames())
+    assert len(parts) > 1 or values.size <= 60
+    assert all(len(part) * shape[-1] <= 60 for part in parts)
+    joined = pd.concat(parts, ignore_index=True)
+    pd.testing.assert_frame_equal(joined, whole)
+
+
+def test_too_few_rows_are_refused(tmp_path):
+    blocks = [np.zeros((2, 3), np.float32)]
+    with pytest.raises(ValueError, match="mmap"):
+        embedding._on_disk(tmp_path / "x.npy", 3, blocks)

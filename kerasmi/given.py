@@ -68,7 +68,8 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
             image of image_width and image_height where these columns stand.
             A column finding groups the results (any name but "all", which is
             that of the total). MS-CXR's names are known.
-        dataset: has the images.
+        dataset: has some of the images at least: a published file may have
+            boxes of images that an import left out.
 
     Returns:
         Frame with image_id, sentence, finding (empty where unknown), the
@@ -80,14 +81,14 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
     frame = _read(file, _BOXES, _OPTIONAL, "at least one box")
     for name in _NUMBERS:
         frame[name] = _numbers(file, frame, name)
-    known = set(dataset.images["image_id"])
+    if not frame["image_id"].isin(dataset.images["image_id"]).any():
+        raise DataError(
+            f"{file}: none of its images is in the data, in row 2"
+            f" {frame['image_id'].iloc[0]!r}; images.csv of the records lists"
+            " those that are."
+        )
     for one in frame.itertuples():
         where = f"{file}: row {one.row}"
-        if one.image_id not in known:
-            raise DataError(
-                f"{where}: no image {one.image_id!r} in the data; images.csv of"
-                " the records lists them."
-            )
         if not (one.w > 0 and one.h > 0):
             raise DataError(
                 f"{where}: the box is {one.w:g} by {one.h:g} pixels; expected"

@@ -56,12 +56,13 @@ def of_regions(split: HeldOutSplit) -> Cases:
     )
 
 
-def of_boxes(split: HeldOutSplit, file: Path) -> tuple[Cases, int]:
+def of_boxes(split: HeldOutSplit, file: Path) -> tuple[Cases, str]:
     """The sentences of a file of boxes whose images are in the split.
 
     Returns:
         A case for each image, sentence and finding, its boxes together, and
-        how many boxes are of images that are not in the split or have no text.
+        which boxes are left out, in words: those of images that are not in the
+        split or have no text; empty where none is.
 
     Raises:
         DataError: a row that is wrong, or no box in the split.
@@ -104,7 +105,21 @@ def of_boxes(split: HeldOutSplit, file: Path) -> tuple[Cases, int]:
         split.subjects[images],
         np.array(ratios),
     )
-    return cases, int((~here).sum())
+    return cases, _left_out(split, frame["image_id"][~here])
+
+
+def _left_out(split: HeldOutSplit, image_ids: pd.Series) -> str:
+    """The boxes of images that are not evaluated, in words."""
+    if image_ids.empty:
+        return ""
+    found = (
+        f"left out, as not of {split.split} images with a report: "
+        f"{counted(len(image_ids), 'box', 'boxes')}"
+    )
+    known = image_ids.isin(split.dataset.images["image_id"])
+    if known.all():
+        return found
+    return f"{found}; of images that the data lack: {(~known).sum()} of them"
 
 
 def _drawn(

@@ -128,10 +128,19 @@ def test_finding_and_size_may_be_left_out(tmp_path):
 GOOD_BOX = "i1,Wet.,1,2,30,40,Edema,,\n"
 
 
+def test_boxes_of_images_that_an_import_left_out_are_no_fault(tmp_path):
+    file = csv(tmp_path, f"{BOXES}i9,Wet.,1,2,3,4,,,\n{GOOD_BOX}")
+    assert given.boxes(file, DATASET)["image_id"].tolist() == ["i9", "i1"]
+
+
+def test_boxes_of_no_image_of_the_data_are_refused(tmp_path):
+    file = csv(tmp_path, f"{BOXES}i9,Wet.,1,2,3,4,,,\n")
+    refused(given.boxes, file, "in row 2 'i9'", "images.csv")
+
+
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
-        ("i9,Wet.,1,2,3,4,,,", ["no image 'i9'"]),
         (",Wet.,1,2,3,4,,,", ["no image_id; give one"]),
         ("i1, ,1,2,3,4,,,", ["no sentence; give one"]),
         ("i1,Wet.,,2,3,4,,,", ["no x; give one"]),

@@ -127,7 +127,7 @@ def test_boxes_of_the_known_regions_give_the_same_cases(split, boxes):
         *("i1,Edema.,2,2,4,2,Edema,,", "i2,Wide pneumonia.,0,6,2,2,P,,"),
         "i2,Edema.,6,6,2,2,Edema,,",
     )
-    assert others == 0
+    assert others == ""
     np.testing.assert_array_equal(cases.true, known.true)
     np.testing.assert_array_equal(cases.maps, known.maps)
     assert list(cases.findings) == ["Edema", "P", "Edema"]
@@ -171,11 +171,14 @@ def test_the_boxes_of_a_sentence_and_finding_are_one_case(boxes):
 
 
 def test_boxes_of_other_images_are_counted(boxes):
-    # i3 has no report; v1 is of another split.
-    cases, others = boxes(
-        *("i3,Wet.,0,0,2,2,,,", "i1,Wet.,2,2,2,2,,,", "v1,Wet.,0,0,2,2,,,")
-    )
-    assert (len(cases.maps), others) == (1, 2)
+    # i3 has no report; v1 is of another split; x1 is of no image there is.
+    rows = ["i3,Wet.,0,0,2,2,,,", "i1,Wet.,2,2,2,2,,,", "v1,Wet.,0,0,2,2,,,"]
+    cases, others = boxes(*rows)
+    assert len(cases.maps) == 1
+    assert others == "left out, as not of test images with a report: 2 boxes"
+    cases, others = boxes(*rows, "x1,Wet.,0,0,2,2,,,")
+    assert len(cases.maps) == 1
+    assert others.endswith(": 3 boxes; of images that the data lack: 1 of them")
 
 
 def test_a_case_is_of_the_subject_of_its_image(boxes):

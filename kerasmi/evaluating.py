@@ -21,6 +21,7 @@ def evaluate(
     output: Path | None = None,
     prompts: Path | None = None,
     boxes: Path | None = None,
+    candidates: int | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
     """Evaluates the representations of a run, and writes what comes out.
@@ -34,6 +35,8 @@ def evaluate(
             `RUN/evaluation/validation`, which the report leaves out.
         prompts: CSV of prompts for `zero_shot`.
         boxes: CSV of boxes for `grounding`.
+        candidates: texts that an image is told apart from by `mi`, its own
+            among them; see `measure.table`.
         reporter: told of everything.
 
     Returns:
@@ -50,7 +53,7 @@ def evaluate(
     output_files.check_folder(folder, new=False)
     features = Features.open(run)
     dataset = representations.open_data(run, reporter)
-    work = Evaluation(run, dataset, split, reporter, prompts, boxes)
+    work = Evaluation(run, dataset, split, reporter, prompts, boxes, candidates)
     work.features = features
     for part in parts:
         if reason := work.permits(part):

@@ -36,28 +36,33 @@ def measure(
     return frame
 
 
-def table(split: HeldOutSplit) -> pd.DataFrame:
+def table(split: HeldOutSplit, candidates: int | None = None) -> pd.DataFrame:
     """MI of the images and all their texts, matched and shuffled.
 
     Shuffled: reports go to images of other subjects, so that there is nothing
     to find.
+
+    Args:
+        split: the split as the model sees it.
+        candidates: of InfoNCE's read-outs, see `mutual_information.infonce`.
 
     Returns:
         One row per read-out that the training bound permits, of either: pairs
         and what `mutual_information.to_frame` says.
 
     Raises:
-        DataError: too few subjects, or one that has most of the studies.
+        DataError: too few subjects, or one that has most of the studies; more
+            candidates than images in a half.
     """
     try:
-        return _table(split)
+        return _table(split, candidates)
     except ValueError as error:
         raise DataError(
             f"{split.dataset.path}: {split.split} images: {error}"
         ) from error
 
 
-def _table(split: HeldOutSplit) -> pd.DataFrame:
+def _table(split: HeldOutSplit, candidates: int | None) -> pd.DataFrame:
     recipe = split.features.recipe
     objective, _ = build.stage(recipe)
     matched = split.held_out()
@@ -70,6 +75,7 @@ def _table(split: HeldOutSplit) -> pd.DataFrame:
             scores,
             bound=objective.bound,
             direction=objective.direction,
+            candidates=candidates,
             seed=recipe.seed,
         )
         frames.append(read_out.to_frame(values).assign(pairs=name))

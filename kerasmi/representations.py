@@ -62,6 +62,7 @@ class Evaluation:
         reporter: told of everything.
         prompts: a CSV of prompts, see `given.prompts`; None: the default ones.
         boxes: a CSV of boxes, see `given.boxes`; None: the records' regions.
+        candidates: of InfoNCE's read-outs of `mi`, see `measure.table`.
     """
 
     run: Run
@@ -70,6 +71,7 @@ class Evaluation:
     reporter: Reporter
     prompts: Path | None = None
     boxes: Path | None = None
+    candidates: int | None = None
 
     @functools.cached_property
     def features(self) -> Features:
@@ -119,7 +121,7 @@ class Evaluation:
 
     def mi(self) -> list[Result]:
         """Held-out MI; with the local scope, also by kind of sentence."""
-        table = measure.table(self.seen)
+        table = measure.table(self.seen, self.candidates)
         results = [
             Result(
                 "mutual_information",
@@ -252,10 +254,7 @@ class Evaluation:
             cases, others = grounded.of_boxes(self.seen, self.boxes)
             what = "boxes"
             if others:
-                self.reporter.message(
-                    f"{self.boxes}: left out, as not of {self.split} images"
-                    f" with a report: {counted(others, 'box', 'boxes')}"
-                )
+                self.reporter.message(f"{self.boxes}: {others}")
         try:
             table = grounding.evaluate(cases, **self._resampling)
         except ValueError as error:

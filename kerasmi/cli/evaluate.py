@@ -13,6 +13,7 @@ from kerasmi.cli.base import Verb
     examples="""
         kerasmi evaluate runs/local_mine
         kerasmi evaluate runs/local_mine --retrieval --grounding
+        kerasmi evaluate runs/local_cpc --mi --candidates 256
         kerasmi evaluate runs/local_mine --zero-shot --prompts prompts.csv
         kerasmi evaluate runs/own --grounding --boxes boxes.csv --output found
     """,
@@ -52,6 +53,13 @@ from kerasmi.cli.base import Verb
     help="The images to evaluate on.",
 )
 @click.option(
+    "--candidates",
+    type=click.IntRange(min=2),
+    help="Of mi: the texts that InfoNCE tells an image's own from, and that"
+    " one; more raise its ceiling, the log of their number.  [default: 64, or"
+    " all of half of the images]",
+)
+@click.option(
     "--prompts",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Of zero-shot: a CSV with columns label, positive, negative.",
@@ -76,6 +84,7 @@ def evaluate(
     grounding: bool,
     probe: bool,
     split: str,
+    candidates: int | None,
     prompts: Path | None,
     boxes: Path | None,
     output: Path | None,
@@ -97,6 +106,8 @@ def evaluate(
         "probe": probe,
     }
     parts = tuple(name for name, wanted in asked.items() if wanted)
+    if candidates is not None and parts and not mi:
+        raise click.UsageError("--candidates has an effect with --mi only")
     if prompts is not None and parts and not zero_shot:
         raise click.UsageError("--prompts has an effect with --zero-shot only")
     if boxes is not None and parts and not grounding:
@@ -109,6 +120,7 @@ def evaluate(
             parts,
             split=split,
             output=output,
+            candidates=candidates,
             prompts=prompts,
             boxes=boxes,
             reporter=reporter,

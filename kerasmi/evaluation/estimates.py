@@ -362,7 +362,10 @@ def _judge(
         enough = enough and effective >= ENOUGH_NEGATIVES
     notes = [] if name != "smile" else ["not a lower bound"]
     if not enough and of_infonce:
-        notes.append("held down by the number of candidates: take more")
+        notes.append(
+            f"held down by the number of candidates, {n_negatives + 1}: "
+            "`kerasmi evaluate --mi --candidates` takes more"
+        )
     elif not enough:
         notes.append("too few effective negatives: not to be trusted")
     return ReadOut(

@@ -1,5 +1,6 @@
 """`kerasmi evaluate`: which parts run, where they go, what is refused."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import image as reading
@@ -90,6 +91,23 @@ def test_two_flags_choose_both(runs, tmp_path):
     assert result.exit_code == 0, result.output
     chosen = TABLES["grounding"] | TABLES["retrieval"]
     assert _tables(tmp_path / "out") == chosen
+
+
+def test_more_candidates_raise_the_ceiling_of_infonce(runs, tmp_path):
+    ceilings = {}
+    for number in (4, 8):
+        out = tmp_path / str(number)
+        result = evaluate(
+            *(runs / "local", "--mi", "--candidates", number, "--output", out)
+        )
+        assert result.exit_code == 0, result.output
+        frame = pd.read_csv(out / "mutual_information.csv")
+        of_infonce = frame["name"].str.startswith("infonce")
+        ceilings[number] = frame[of_infonce]["ceiling"].max()
+        assert np.isinf(frame[~of_infonce]["ceiling"]).all()
+    # two images of a study are no candidates of each other
+    assert ceilings == pytest.approx({4: np.log(4), 8: np.log(8)}, abs=0.05)
+    assert all(ceilings[number] <= np.log(number) for number in ceilings)
 
 
 def test_validation_stands_beside_the_test_and_not_in_its_place(runs):

@@ -362,8 +362,10 @@ def _judge(
         enough = enough and effective >= ENOUGH_NEGATIVES
     notes = [] if name != "smile" else ["not a lower bound"]
     if not enough and of_infonce:
+        # the log of 10, and what rounding adds to it
         notes.append(
-            f"held down by the number of candidates, {n_negatives + 1}: "
+            f"less than 2.5 nats below the ceiling of its {n_negatives + 1} "
+            "candidates, which may hold it down: "
             "`kerasmi evaluate --mi --candidates` takes more"
         )
     elif not enough:

@@ -119,7 +119,7 @@ def _work(
     run.write_csv("labels.csv", labels.table1(dataset.images))
     preconditions.check(recipe, dataset)
     retrain.check(recipe, dataset, devices)
-    for text in _enlargement(recipe, dataset):
+    for text in _cautions(recipe, dataset):
         reporter.warning(text)
     try:
         if pretrained is not None:
@@ -152,9 +152,13 @@ def _work(
     return _evaluated(recipe, run, dataset, predictions, reporter)
 
 
-def _enlargement(recipe: Recipe, dataset: Dataset) -> list[str]:
+def _cautions(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """What may make the result worse than the recipe means it to be."""
     stored = dataset.image_size
-    return preconditions.enlargement(recipe, dataset.path, stored)
+    return [
+        *preconditions.enlargement(recipe, dataset.path, stored),
+        *labelled.one_class(recipe, dataset),
+    ]
 
 
 def _account(dataset: Dataset) -> dict[str, Any]:
@@ -357,7 +361,7 @@ def describe(
                 )
             )
     if dataset is not None:
-        told = _enlargement(recipe, dataset)
+        told = _cautions(recipe, dataset)
         lines.extend(("warning", text) for text in told)
     return lines
 

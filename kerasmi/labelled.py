@@ -8,7 +8,13 @@ from kerasmi.errors import DataError
 from kerasmi.evaluation import auc
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import counted
-from kerasmi.stages import Task
+from kerasmi.stages import Task, tasks
+
+_OTHER_CLASSES = (
+    "Take other label policies (data.uncertain, data.blank) or more labelled "
+    "images, or share out the subjects anew, with --shares, --seed or "
+    "--split-file of `kerasmi data import`."
+)
 
 
 def drawn_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
@@ -88,6 +94,63 @@ def targets(
     )
 
 
+def one_class(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """What to say of labels that cannot be learned, or not be judged.
+
+    Of the phantom nothing, which draws enough of every finding.
+
+    Returns:
+        A sentence for each label, or cut of the severity, of which the
+        labelled training images, or the test images, lack a class.
+    """
+    if dataset.has_truth:
+        return []
+    rows, found = dataset.rows("train"), []
+    for this in {task.name: task.whole for task in tasks(recipe)}.values():
+        drawn = rows["image_id"].isin(drawn_images(recipe, dataset, this))
+        train, test = (
+            _cut(this, targets(recipe, dataset, split, this, truth=False))
+            for split in ("train", "test")
+        )
+        for name, of_train, of_test in zip(
+            _names(this), train[drawn].T, test.T, strict=True
+        ):
+            label = f"{dataset.path}: {this.name}: {name}"
+            if lack := _lacking(of_train, "labelled training image"):
+                found.append(f"{label}: {lack}, so nothing is learned of it")
+            if lack := _lacking(of_test, "test image"):
+                found.append(f"{label}: {lack}, so it will have no AUC")
+    return [f"{text}. {_OTHER_CLASSES}" for text in found]
+
+
+def _lacking(known: np.ndarray, what: str) -> str:
+    """Which class a label lacks, of the images where it is known."""
+    lack = [
+        f"no {name} one"
+        for value, name in ((1, "positive"), (0, "negative"))
+        if not (known == value).any()
+    ]
+    if not lack:
+        return ""
+    return (
+        f"{' and '.join(lack)} among {counted(int((known >= 0).sum()), what)}"
+    )
+
+
+def _names(this: Task) -> list[str]:
+    if this.head == "multilabel":
+        return list(this.labels)
+    return [f"{this.labels[0]} {cut}" for cut in auc.SEVERITY_CUTS]
+
+
+def _cut(this: Task, known: np.ndarray) -> np.ndarray:
+    """`(n, L)` targets of 0 and 1, a severity cut at 1, 2 and 3; -1 ignored."""
+    if this.head == "multilabel":
+        return known
+    level = known[:, :1]
+    return np.where(level < 0, -1, level >= np.arange(1, 4))
+
+
 def mean_auc(this: Task, known: np.ndarray, predictions: np.ndarray) -> float:
     """Mean AUC over the labels (or severity cuts) that have both classes.
 
@@ -99,11 +162,9 @@ def mean_auc(this: Task, known: np.ndarray, predictions: np.ndarray) -> float:
     Raises:
         DataError: none has.
     """
+    known = _cut(this, known)
     if this.head != "multilabel":
-        level = known[:, 0]
         predictions = auc.severity_scores(predictions)
-        cuts = np.arange(1, 4)
-        known = np.where(level[:, None] < 0, -1, level[:, None] >= cuts)
     values = [
         auc.auc(column[column >= 0], scores[column >= 0])
         for column, scores in zip(known.T, predictions.T, strict=True)

@@ -271,3 +271,71 @@ def test_validate_warns_of_records_that_cannot_be_read(own, tmp_path):
     assert (result.exit_code, result.stdout) == (0, f"{file}: ok\n")
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"{file}: warning: {tmp_path / 'dataset.json'}: is")
+
+
+def unlike(folder, **labels):
+    """Records of a table, 64 training images; labels by split."""
+    sizes = {"train": 64, "validation": 32, "test": 32}
+    drawn = (
+        dataclasses.replace(
+            record,
+            labels={
+                name: of_split[record.split][number % 2]
+                for name, of_split in labels.items()
+            },
+            truth=None,
+            regions=None,
+        )
+        for number, record in enumerate(
+            phantom.generate(phantom.Phantom(**sizes))
+        )
+    )
+    return records.write(
+        drawn,
+        folder,
+        name=folder.name,
+        source="table",
+        label_names=tuple(labels),
+        made_by={},
+        image_size=64,
+    )
+
+
+BOTH = {"train": (0, 1), "validation": (0, 1), "test": (0, 1)}
+
+
+def test_labels_that_lack_a_class_are_told_before_training(tmp_path):
+    data = unlike(
+        tmp_path / "own",
+        Edema=BOTH,
+        Rare=BOTH | {"test": (0, -1)},
+        Untaught=BOTH | {"train": (1, -2)},
+        **{"Edema Severity": BOTH | {"train": (0, 3), "test": (2, 2)}},
+    )
+    recipe = recipes.load(
+        "image_only",
+        (
+            *("data.source=records", f"data.path={data.path}"),
+            "retrain.tasks=[findings, edema_severity]",
+            *("retrain.findings=[Edema, Rare, Untaught]", "retrain.labels=all"),
+        ),
+    )
+    lines = experiment.describe(recipe, tmp_path)
+    told = [text for name, text in lines if name == "warning"]
+    starts = [
+        "findings: Rare: no positive one among 16 test images, so it will have"
+        " no AUC.",
+        "findings: Untaught: no negative one among 32 labelled training images,"
+        " so nothing is learned of it.",
+        *(
+            f"edema_severity: Edema Severity {cut}: no {lack} one among 32 test"
+            for cut, lack in (
+                ("0|123", "negative"),
+                ("01|23", "negative"),
+                ("012|3", "positive"),
+            )
+        ),
+    ]
+    for text, start in zip(told, starts, strict=True):
+        assert text.startswith(f"{data.path}: {start}")
+        assert "--shares" in text

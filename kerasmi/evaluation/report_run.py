@@ -30,8 +30,14 @@ _MAPS = (
     "image; a dotted square is what the network sees of it; a blue outline is "
     "where the finding truly is, if that is known."
 )
+_READ_OUTS = (
+    "MI: of the critic rescaled on the other half of the subjects; shuffled: "
+    "pairs of different subjects, which share nothing."
+)
+# Their pictures are of numbers: no image and no report is in them.
 _EVALUATIONS = {
-    "mutual_information": "Held-out mutual information (nats).",
+    "mutual_information": "Held-out mutual information in nats, on test "
+    f"pairs. {_READ_OUTS}",
     "sentence_kinds": "Which kinds of sentences carry the information (nats).",
     "retrieval": "Retrieval of reports by images and of images by reports.",
     "zero_shot": "Zero-shot classification from prompt sentences.",
@@ -220,7 +226,18 @@ def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:
 
 
 def _information(rows: pd.DataFrame) -> str:
-    shown = pd.DataFrame(
+    return html.table(
+        _read_outs(rows),
+        "Held-out mutual information in nats, on validation pairs. "
+        f"{_READ_OUTS} The validation pairs chose the epoch too; "
+        "`kerasmi evaluate` reads the test pairs.",
+        header=2,
+    )
+
+
+def _read_outs(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a reader wants of a table of read-outs, the calibrated first."""
+    return pd.DataFrame(
         {
             "pairs": rows["pairs"],
             "read-out": rows["name"].map(plain),
@@ -234,14 +251,6 @@ def _information(rows: pd.DataFrame) -> str:
                 {True: "yes", False: "NO"}
             ),
         }
-    )
-    return html.table(
-        shown,
-        "Held-out mutual information in nats, on validation pairs. MI: of the "
-        "critic rescaled on the other half of the subjects; shuffled: pairs "
-        "of different subjects, which share nothing. The validation pairs "
-        "chose the epoch too; `kerasmi evaluate` reads the test pairs.",
-        header=2,
     )
 
 
@@ -381,11 +390,15 @@ def evaluations(run: RunFolder, show: bool) -> html.Section | None:
             frame = frame.drop(columns=private)
         told = _EVALUATIONS.get(path.stem, f"{plain(path.stem)}.")
         parts.append(html.heading(plain(path.stem), "Further evaluations"))
-        parts.append(html.table(frame, told))
-    drawn = run.pictures("evaluation")
-    if drawn and not show:
-        parts.append(report_data.hidden("What was drawn of them"))
-    elif drawn:
+        header = 1
+        if path.stem == "mutual_information" and "calibrated" in frame:
+            frame, header = _read_outs(frame), 2
+        parts.append(html.table(frame, told, header=header))
+    pictures = run.pictures("evaluation")
+    drawn = [path for path in pictures if show or path.stem in _EVALUATIONS]
+    if len(drawn) < len(pictures):
+        parts.append(report_data.hidden("What else was drawn of them"))
+    if drawn:
         parts += [
             html.figure(
                 path.read_bytes(),

@@ -227,6 +227,40 @@ def test_what_evaluate_wrote_is_added(run):
     assert "Secret." not in hidden
 
 
+def test_read_outs_of_test_pairs_are_shown_as_those_of_validation(run):
+    (run / "evaluation").mkdir()
+    rows = pd.read_csv(run / "pretrain/mutual_information.csv")
+    rows.loc[0, ["value", "calibrated"]] = 0.1234, 0.5678
+    rows.insert(0, "split", "test")
+    rows.to_csv(run / "evaluation/mutual_information.csv", index=False)
+    text = Page(report.page(run)).text.rpartition("Further evaluations")[2]
+    assert "on test pairs" in text
+    assert text.count("pairs read-out MI standard error as trained") == 1
+    assert 0 < text.find("0.568") < text.find("0.123")
+    assert "calibrated_n_negatives" not in text
+
+
+def test_pictures_of_numbers_are_shown_of_people_too(run):
+    (run / "evaluation").mkdir()
+    png = (run / "figures/data.png").read_bytes()
+    for name in ("retrieval", "sheet"):
+        (run / f"evaluation/{name}.png").write_bytes(png)
+    alts = {"retrieval", "sheet"}
+    shown = {
+        image["alt"].removeprefix("Picture of the evaluation: ")
+        for image in Page(report.page(run)).images
+    }
+    assert alts <= shown
+    of_people(run)
+    page = Page(report.page(run))
+    hidden = {
+        image["alt"].removeprefix("Picture of the evaluation: ")
+        for image in page.images
+    }
+    assert hidden & alts == {"retrieval"}
+    assert "What else was drawn of them is not shown" in page.text
+
+
 # Images and reports of people
 
 

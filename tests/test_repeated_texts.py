@@ -80,20 +80,29 @@ def test_scores_and_gradients_are_those_of_all_texts(
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_each_distinct_text_is_scored_once(monkeypatch):
-    scored = []
+@pytest.mark.parametrize(
+    ("texts", "scored"),
+    [
+        # the first once more fills up
+        ([1.0, 2.0, 1.0, 3.0, 2.0], [1.0, 2.0, 3.0, 1.0]),
+        # but never are more scored than there are
+        ([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]),
+        ([1.0, 1.0], [1.0, 1.0]),
+    ],
+)
+def test_each_distinct_text_is_scored_once(texts, scored):
+    found = []
 
     class Head:
         def region_scores(self, image, text, weights):
-            scored.append(text)
+            found.append(text)
             return tf.zeros((*image.shape[:2], text.shape[0]), "float64")
 
-    text = tf.constant([[1.0], [2.0], [1.0], [3.0], [2.0]], "float64")
+    text = tf.constant(texts, "float64")[:, None]
     image = tf.zeros((2, 3, 1), "float64")
-    repeated_texts.reduced_scores(Head(), image, text, [], "logsumexp")
-    (found,) = scored
-    # and the first once more, which fills up
-    np.testing.assert_array_equal(found, [[1.0], [2.0], [3.0], [1.0]])
+    scores = repeated_texts.reduced_scores(Head(), image, text, [], "logsumexp")
+    assert scores.shape == (2, len(texts))
+    np.testing.assert_array_equal(found, np.array([scored])[..., None])
 
 
 def test_where_xla_compiles_they_are_not_looked_for():

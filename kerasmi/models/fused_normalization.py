@@ -3,9 +3,10 @@
 Keras makes it of some thirty operations and as many for their gradients:
 several passes over each feature map, and most of the time of a small one.
 
-The kernel takes sixteen channels at once where their number allows it, and is
-several times slower where it does not. Such a map is folded for it: pixels side
-by side are read as one, of a multiple of sixteen channels.
+oneDNN's kernel takes sixteen channels at once where their number is a multiple
+of that, and is several times slower where it is not. Such a map is folded for
+its forward pass in training: pixels side by side are read as one, of a multiple
+of sixteen channels.
 """
 
 import math
@@ -105,6 +106,7 @@ def _folded(
         y = tf.reshape(y, tf.shape(x))
 
         def grad(g: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+            # on a CPU and in XLA it takes the biased variance, see `_folds`
             found = tf.raw_ops.FusedBatchNormGradV3(
                 y_backprop=g,
                 x=x,
@@ -125,7 +127,7 @@ def _folded(
 
 
 def _folds(x: Tensor) -> int:
-    """How many pixels of a row are read as one; 1 where nothing is won."""
+    """How many pixels of a row are read as one; 1 where it stays as it is."""
     width, channels = x.shape[2:]
     folds = _CHANNELS // math.gcd(_CHANNELS, channels)
     # what a GPU's kernel keeps for the gradient is not the variance

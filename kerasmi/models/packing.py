@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from kerasmi.types import Tensor
 
+# oneDNN compiles a kernel for each shape, so numbers of texts and of tokens are
+# filled up to multiples
 TEXTS = 4
 TOKENS = 32
 
@@ -19,11 +21,12 @@ TOKENS = 32
 class Packing(NamedTuple):
     """Where the `T` tokens of `n` texts stand, in the order of reading.
 
-    `T` is filled up to a multiple of `TOKENS`, where there is any padding, by
-    its first token: nothing reads that, so no gradient comes to it.
+    Where a text has padding, `T` is filled up to a multiple of `TOKENS`: after
+    the tokens comes the first padded place, again and again. No token looks at
+    it and no feature of a text is made of it, so its gradient is exactly 0.
 
     Attributes:
-        number: of tokens without those that fill up.
+        number: scalar int32, of the tokens without what fills up.
         texts: `(T,)` int32, the text of each token.
         positions: `(T,)` int32, its place in that text.
         first: `(n,)` int32, the token that each text begins with.

@@ -36,17 +36,9 @@ def _step(layer, inputs, training):
 SHAPES = [SHAPE, (2, 3, 4, 16), (3, 4, 6, 24), (2, 3, 8, 4), (1, 2, 32, 5)]
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("trainable", [True, False])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_kernel_is_the_layer_of_keras_in_float64(
-    shape, training, trainable
-):
-    generator = np.random.default_rng(0)
-    inputs = generator.normal(1.0, 2.0, shape)
-    # pixels of even columns are of another kind than those of odd ones
-    inputs[:, :, ::2] *= 3.0
-    weights = _weights(generator, shape)
+def _assert_is_keras(shape, inputs, training=True, trainable=True):
+    """Results, gradients and statistics are those of Keras in float64."""
+    weights = _weights(np.random.default_rng(0), shape)
     fused = _made(FusedBatchNormalization, "float32", weights, shape)
     keras_s = _made(layers.BatchNormalization, "float64", weights, shape)
     fused.trainable = keras_s.trainable = trainable
@@ -61,6 +53,25 @@ def test_the_kernel_is_the_layer_of_keras_in_float64(
         np.testing.assert_allclose(mine, theirs, rtol=2e-5, atol=most)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("trainable", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_kernel_is_the_layer_of_keras_in_float64(
+    shape, training, trainable
+):
+    inputs = np.random.default_rng(1).normal(1.0, 2.0, shape)
+    # pixels of even columns are of another kind than those of odd ones
+    inputs[:, :, ::2] *= 3.0
+    _assert_is_keras(shape, inputs, training, trainable)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_epsilon_is_that_of_the_layer(shape):
+    # a variance of its size
+    inputs = np.random.default_rng(1).normal(0.0, 3e-3, shape)
+    _assert_is_keras(shape, inputs)
+
+
 def test_one_kernel_does_the_work():
     layer = _made(
         FusedBatchNormalization, "float32", _weights(np.random.default_rng(1))
@@ -70,6 +81,29 @@ def test_one_kernel_does_the_work():
     kinds = [operation.type for operation in graph.get_operations()]
     assert "FusedBatchNormV3" in kinds
     assert "SquaredDifference" not in kinds
+
+
+def _channels_seen(shape):
+    """The channels of what each of a step's kernels normalises."""
+    weights = _weights(np.random.default_rng(1), shape)
+    layer = _made(FusedBatchNormalization, "float32", weights, shape)
+    step = tf.function(lambda x: layer(x, training=True))
+    graph = step.get_concrete_function(tf.TensorSpec(shape)).graph
+    return [
+        operation.inputs[0].shape[-1]
+        for operation in graph.get_operations()
+        if operation.type == "FusedBatchNormV3"
+    ]
+
+
+def test_the_kernel_is_given_the_folded_map():
+    assert _channels_seen((3, 4, 6, 24)) == [48, 48]
+    assert _channels_seen((3, 4, 5, 24)) == [24]
+
+
+def test_beside_a_gpu_no_map_is_folded(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert fused_normalization._folds(tf.TensorSpec((3, 4, 6, 24))) == 1
 
 
 def test_maps_are_folded_to_sixteen_channels_where_a_row_allows_it():

@@ -1,5 +1,7 @@
 """The lean path is KerasHub's network: features, gradients, in every form."""
 
+import functools
+
 import keras
 import keras_hub
 import numpy as np
@@ -184,6 +186,23 @@ def test_weights_are_read_whole_inside_a_model_of_mixed_precision():
     )
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_what_fills_up_changes_no_feature_and_no_gradient(
+    pooling, dropout, monkeypatch
+):
+    found = []
+    for multiples in ((4, 32), (1, 1), (7, 50)):
+        for name, value in zip(("TEXTS", "TOKENS"), multiples, strict=True):
+            monkeypatch.setattr(packing, name, value)
+        made, inputs = encoder(pooling=pooling, dropout=dropout), texts()
+        call = functools.partial(made, inputs, training=True)
+        found.append(value_and_gradients(made, call))
+    for filled in found[1:]:
+        for mine, theirs in zip(filled, found[0], strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
 # === Dropout ===
 
 
@@ -268,3 +287,12 @@ def test_texts_without_padding_are_not_filled_up():
     layout = packing.packed(np.ones((3, 5)))
     assert layout.texts.shape == (15,)
     assert layout.number == 15
+
+
+def test_round_numbers_are_not_filled_up():
+    mask = np.arange(11) < np.array([11, 8, 7, 6])[:, None]
+    layout = packing.packed(mask)
+    assert layout.number == 32
+    assert layout.texts.shape == (32,)
+    ids, _, _ = packing.distinct(np.arange(4)[:, None] * mask, mask)
+    assert ids.shape == (4, 11)

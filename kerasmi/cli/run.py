@@ -1,6 +1,9 @@
 """`kerasmi run`: a recipe in, a run folder out."""
 
+import contextlib
+import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmi.cli import run_grid, starting
-from kerasmi.cli.base import Verb
+from kerasmi.cli.base import FAILED, Verb
 from kerasmi.cli.quiet import quiet
 from kerasmi.cli.run_grid import interrupted
 from kerasmi.errors import KerasmiError
@@ -17,6 +20,7 @@ _SERVICE = "--data-service"
 
 if TYPE_CHECKING:
     from kerasmi.recipe import Recipe
+    from kerasmi.reporter import Reporter
     from kerasmi.runs import Run
 
 
@@ -181,11 +185,29 @@ def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
     return experiment
 
 
-def _check_services(services: tuple[str, ...]) -> None:
-    if services:
-        from kerasmi.data import service
+@contextlib.contextmanager
+def _served(
+    services: tuple[str, ...], run: "Run", reporter: "Reporter", again: str
+) -> Iterator[None]:
+    """Checks the servers, and ends the process when one has died."""
+    from kerasmi.data import service
+    from kerasmi.reporter import Reporter
+    from kerasmi.run_log import LOG, RunLog
 
-        service.check(services)
+    def end(address: str) -> None:
+        text = f"--data-service: {address} does not answer any more"
+        # on a full disk the line on the screen is what counts
+        with contextlib.suppress(OSError):
+            RunLog(run.path / LOG, Reporter()).warning(text)
+        reporter.message(
+            f"Error: {text}. Start it there again, and continue with: {again}"
+        )
+        # the main thread waits inside of TensorFlow, where nothing reaches it
+        os._exit(FAILED)
+
+    service.check(services)
+    with service.watched(services, end):
+        yield
 
 
 def _describe(run: "Run", devices: int, deterministic: bool) -> None:
@@ -210,8 +232,10 @@ def _work(
     try:
         with interruption.handled():
             experiment = _start(run.recipe, devices, deterministic)
-            with ConsoleReporter() as reporter:
-                _check_services(services)
+            with (
+                ConsoleReporter() as reporter,
+                _served(services, run, reporter, again),
+            ):
                 experiment.run(
                     run.recipe,
                     run,

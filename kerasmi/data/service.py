@@ -6,15 +6,19 @@ k + n, k + 2n and so on, and whoever trains takes one of each in turn: the same
 batches in the same order as without, however many servers there are.
 """
 
+import contextlib
 import socket
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
 from kerasmi.errors import RunError
 
 _SECONDS = 5.0
+LOOK = 5.0  # seconds between two looks at the servers
+PATIENCE = 60.0  # seconds that a network may be down
 
 
 class Server:
@@ -67,13 +71,63 @@ def check(addresses: Sequence[str]) -> None:
                 f"--data-service: expected HOST:PORT. Received: {address!r}"
             )
         try:
-            socket.create_connection((host, int(port)), _SECONDS).close()
+            _connect(address)
         except OSError as error:
             raise RunError(
                 f"--data-service: {address} does not answer "
                 f"({error.strerror or error}). Start it there with `kerasmi "
                 f"data serve --port {port}`."
             ) from None
+
+
+@contextlib.contextmanager
+def watched(
+    addresses: Sequence[str], gone: Callable[[str], None]
+) -> Iterator[None]:
+    """Looks after servers while they are used.
+
+    TensorFlow waits without end for one that has died, where no signal and no
+    exception reaches it.
+
+    Args:
+        addresses: `HOST:PORT` of each.
+        gone: called once, in another thread, with the first where nobody
+            listens any more, or that is out of reach for `PATIENCE` seconds.
+    """
+    done = threading.Event()
+    if addresses:
+        given = (addresses, gone, done)
+        threading.Thread(target=_watch, args=given, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(
+    addresses: Sequence[str],
+    gone: Callable[[str], None],
+    done: threading.Event,
+) -> None:
+    heard = dict.fromkeys(addresses, time.monotonic())
+    while not done.wait(LOOK):
+        for address in addresses:
+            try:
+                _connect(address)
+            except ConnectionRefusedError:
+                silent = True
+            except OSError:
+                silent = time.monotonic() - heard[address] > PATIENCE
+            else:
+                heard[address], silent = time.monotonic(), False
+            if silent and not done.is_set():
+                gone(address)
+                return
+
+
+def _connect(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), _SECONDS).close()
 
 
 def spread(

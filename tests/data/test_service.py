@@ -1,7 +1,9 @@
 """Batches that servers prepare are those of this process, in its order."""
 
 import dataclasses
+import queue
 import signal
+import socket
 import subprocess
 import sys
 
@@ -124,6 +126,75 @@ def test_ctrl_c_ends_a_server():
             assert server.wait(30) == 130
         finally:
             server.kill()
+
+
+def test_a_server_that_dies_is_told_of_and_one_that_lives_is_not(monkeypatch):
+    monkeypatch.setattr(service, "LOOK", 0.05)
+    told = queue.Queue()
+    with socket.create_server(("127.0.0.1", 0)) as lives:
+        dies = socket.create_server(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in (lives, dies)]
+        with service.watched(addresses, told.put):
+            with pytest.raises(queue.Empty):
+                told.get(timeout=0.5)
+            dies.close()
+            assert told.get(timeout=30) == addresses[1]
+
+
+def test_a_network_may_be_down_for_a_while(monkeypatch):
+    def out_of_reach(address):
+        raise TimeoutError
+
+    monkeypatch.setattr(service, "LOOK", 0.05)
+    monkeypatch.setattr(service, "_connect", out_of_reach)
+    told = queue.Queue()
+    with service.watched(["node7:5050"], told.put):
+        with pytest.raises(queue.Empty):
+            told.get(timeout=0.5)
+        monkeypatch.setattr(service, "PATIENCE", 0.1)
+        assert told.get(timeout=30) == "node7:5050"
+
+
+def test_nobody_is_told_after_the_work(monkeypatch):
+    monkeypatch.setattr(service, "LOOK", 0.05)
+    told = queue.Queue()
+    with service.watched(["127.0.0.1:1"], told.put):
+        told.get(timeout=30)
+    with service.watched([], told.put):
+        pass
+    with pytest.raises(queue.Empty):
+        told.get(timeout=0.3)
+
+
+DEAD_SERVER = """
+import pathlib, socket, sys, time
+from kerasmi import recipe, runs
+from kerasmi.cli.console import ConsoleReporter
+from kerasmi.cli.run import _served
+from kerasmi.data import service
+
+service.LOOK = 0.05
+run = runs.Run(pathlib.Path(sys.argv[1]), recipe.load("local_mine"))
+server = socket.create_server(("127.0.0.1", 0))
+address = f"127.0.0.1:{server.getsockname()[1]}"
+with ConsoleReporter() as told, _served((address,), run, told, "AGAIN"):
+    server.close()
+    time.sleep(600)
+"""
+
+
+def test_a_run_whose_server_dies_ends_and_says_how_to_go_on(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", DEAD_SERVER, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: --data-service: 127.0.0.1:")
+    assert line.endswith("AGAIN")
+    assert "does not answer" in (tmp_path / "log.txt").read_text()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "here", "host:port"])

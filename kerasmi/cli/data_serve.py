@@ -8,6 +8,7 @@ from kerasmi.cli.starting import library
 
 @click.command(
     cls=Verb,
+    short_help="Prepare batches for those who train elsewhere.",
     examples="""
         kerasmi data serve --port 5050
         kerasmi data serve --host node7 --port 5050

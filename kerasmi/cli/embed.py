@@ -52,11 +52,12 @@ def embed(
 
     \b
     The array `features` of each npz, float32:
-      images     (I, D)              mean of the regions; global
-                                     scope: the global feature
-      regions    (I, rows, columns, D)   local scope only
-      sentences  (S, E)              of every image's report; local
-      reports    (R, E)              of every image that has one; global
+      images     (I, D)                 mean of the regions; global
+                                        scope: the global feature
+      regions    (I, rows, columns, D)  local scope only
+      sentences  (S, E)                 of every image's report; local
+      reports    (R, E)                 of every image that has one;
+                                        global
 
     Beside it, one value a row, stand image_id, study_id, subject_id, for
     sentences also their number in the report from 0, and text where it may

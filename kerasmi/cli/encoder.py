@@ -21,6 +21,7 @@ def encoder() -> None:
 
 @encoder.command(
     cls=Verb,
+    short_help="Convert a BERT checkpoint, or the authors' image encoder.",
     examples="""
         kerasmi encoder convert Bio_ClinicalBERT clinical_bert --cased
         kerasmi encoder convert FOLDER/model.ckpt-150000 clinical_bert

@@ -47,6 +47,7 @@ def _views(default: tuple[str, ...], text: str) -> Any:
 @click.command(
     "mimic-cxr",
     cls=Verb,
+    short_help="Import MIMIC-CXR: images, reports, labels, severity.",
     examples="""
         kerasmi data import mimic-cxr mimic-cxr/2.0.0 OUT \\
             --metadata mimic-cxr-jpg/2.0.0 --severity mimic-cxr-pe-severity
@@ -87,6 +88,7 @@ def mimic_cxr(**options: Any) -> None:
 @click.command(
     "open-i",
     cls=Verb,
+    short_help="Import Open-i: images, reports and labels.",
     examples="""
         kerasmi data import open-i NLMCXR_png.tgz OUT \\
             --projections nlmcxr_dicom_metadata.csv.gz
@@ -117,6 +119,7 @@ def open_i(projections: tuple[Path, ...], **options: Any) -> None:
 @click.command(
     "chexpert",
     cls=Verb,
+    short_help="Import CheXpert: labelled images without reports.",
     examples="""
         kerasmi data import chexpert CheXpert-v1.0-small OUT
         kerasmi data import chexpert CheXpert-v1.0 OUT --split official

@@ -38,6 +38,12 @@ def test_every_help_ends_with_examples_of_itself(kerasmi, path):
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
 
 
+@pytest.mark.parametrize("path", [(), *_commands(main)], ids=" ".join)
+def test_no_help_cuts_a_command_short(kerasmi, path):
+    _, _, listed = kerasmi(*path, "--help").stdout.partition("\nCommands:\n")
+    assert not [line for line in listed.splitlines() if line.endswith("...")]
+
+
 def test_the_commands_are_the_promised_ones():
     paths = {" ".join(path) for path in _commands(main)}
     assert paths == {

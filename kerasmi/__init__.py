@@ -23,11 +23,13 @@ _HOME = {
 }
 _MODULES = (
     "bounds",
+    "callbacks",
     "critics",
     "data",
     "distribute",
     "errors",
     "evaluation",
+    "experiment",
     "losses",
     "metrics",
     "models",

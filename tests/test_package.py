@@ -29,6 +29,20 @@ def test_every_public_name_exists():
         assert getattr(kerasmi, name) is not None
 
 
+def test_what_the_pages_call_is_there_after_import_kerasmi():
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("kerasmi/models/*.py")]
+    pages += [ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    text = "".join(page.read_text() for page in pages)
+    called = set(re.findall(r"`kerasmi\.([a-z_]+)\.([A-Z]\w+|\w+(?=\())", text))
+    assert ("callbacks", "AnnealTemperature") in called
+    code = ["import kerasmi"]
+    code += [f"kerasmi.{module}.{name}" for module, name in sorted(called)]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_importing_the_package_leaves_tensorflow_out():
     code = "import sys, kerasmi; print('tensorflow' in sys.modules)"
     done = subprocess.run(

@@ -12,8 +12,11 @@ from kerasmi import distribute
 from kerasmi.models import (
     class_targets,
     direct_steps,
+    freezing,
     loss_scale,
     pair_inputs,
+    parts,
+    saving,
 )
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
@@ -67,6 +70,7 @@ class ImageClassifier(keras.Model):
         # === Layers ===
         encoder = image_encoder.with_level("global")
         encoder.lower.trainable = trainable == "tuned"
+        encoder.upper.trainable = True
         output = keras.layers.Dense(
             HEADS[head].units(len(labels)),
             activation=HEADS[head].activation,
@@ -83,7 +87,12 @@ class ImageClassifier(keras.Model):
         self.image_encoder = encoder
         self.labels = tuple(labels)
         self.head = head
-        self.encoder_mode = trainable
+
+    @property
+    def encoder_mode(self) -> str:
+        """`"frozen"` or `"tuned"`, as `lower` of the encoder is by now."""
+        lower = self.image_encoder.lower
+        return "frozen" if freezing.is_frozen(lower) else "tuned"
 
     def call(
         self, inputs: Tensor, training: bool | None = None, mask: Any = None
@@ -93,6 +102,7 @@ class ImageClassifier(keras.Model):
         if self.encoder_mode == "tuned":
             return super().call(inputs, training=training, mask=mask)
         local_map = self.image_encoder.lower(inputs, training=False)
+        local_map = pair_inputs.unknown_where_unknown(inputs, local_map)
         # said again, or `upper` would take over what `lower` was called with
         return self.classify(ops.stop_gradient(local_map), training)
 
@@ -130,6 +140,7 @@ class ImageClassifier(keras.Model):
 
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """As `keras.Model.compile`; the loss defaults to the head's own."""
+        parts.check_optimizer(optimizer)
         kwargs.setdefault("loss", HEADS[self.head].loss)
         # Keras asks the policy of the session, which a loaded model need not
         # have
@@ -216,6 +227,19 @@ class ImageClassifier(keras.Model):
         # built in the constructor; Keras's own version fails under a strategy
         return
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: it would be of the last layer alone, and not be read."""
+        raise ValueError(
+            "`quantize`: Keras quantizes no convolution, of which this "
+            "network is made. For a smaller file or faster predictions, "
+            "`export` it and quantize there, as TensorFlow Lite does."
+        )
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save`; refuses HDF5, which could not be read."""
+        saving.check_name(filepath)
+        super().save(filepath, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         """The encoder serialised, and the settings."""
         return {
@@ -232,12 +256,18 @@ class ImageClassifier(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "ImageClassifier":
-        """Rebuilds the encoder, then the classifier."""
+        """Rebuilds the encoder, then the classifier; what was frozen is."""
         config = dict(config)
         config["image_encoder"] = keras.saving.deserialize_keras_object(
             config["image_encoder"], custom_objects=custom_objects
         )
-        return cls(**config)
+        encoder = config["image_encoder"]
+        model = cls(**config)
+        for part in ("lower", "upper"):
+            # the constructor tunes a network as a whole
+            frozen = freezing.frozen(getattr(encoder, part))
+            freezing.freeze(getattr(model.image_encoder, part), frozen)
+        return model
 
 
 def _check(

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasmi.models import image_preset, pair_inputs
+from kerasmi.models import freezing, image_preset, pair_inputs, saving
 from kerasmi.models.residual import residual_network
 from kerasmi.types import Tensor
 
@@ -222,7 +222,8 @@ class ImageEncoder(keras.Model):
     ) -> Tensor:
         """As the functional model; refuses images of integers."""
         pair_inputs.check_images(inputs)
-        return super().call(inputs, training=training, mask=mask)
+        features = super().call(inputs, training=training, mask=mask)
+        return pair_inputs.unknown_where_unknown(inputs, features)
 
     def save_to_preset(self, folder: str) -> None:
         """Writes a folder that `from_preset` reads back, weights included."""
@@ -257,28 +258,51 @@ class ImageEncoder(keras.Model):
             return (1, 1)
         return tuple(self.lower.output_shape[1:3])
 
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save`; refuses HDF5, which could not be read."""
+        saving.check_name(filepath)
+        super().save(filepath, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         """Parts serialised, as KerasHub's composite models do."""
         serialize = keras.saving.serialize_keras_object
-        return {
+        config = {
             "name": self.name,
             "lower": serialize(self.lower),
             "upper": serialize(self.upper),
             "level": self.level,
             "pool": self.pool,
         }
+        frozen = self._frozen()
+        return {**config, "frozen": frozen} if frozen else config
+
+    def _frozen(self) -> dict[str, list[int]]:
+        """Frozen layers of each part, where its own config loses them."""
+        found = {"lower": freezing.frozen(self.lower)}
+        if freezing.is_frozen(self.lower):
+            # a network keeps that itself
+            found["lower"] = []
+        if self.level == "global":
+            found["upper"] = freezing.frozen(self.upper)
+        return {name: places for name, places in found.items() if places}
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "ImageEncoder":
-        """Rebuilds the parts, then the encoder."""
+        """Rebuilds the parts, then the encoder; what was frozen is."""
         config = dict(config)
+        frozen = config.pop("frozen", {})
         for part in ("lower", "upper"):
             config[part] = keras.saving.deserialize_keras_object(
                 config[part], custom_objects=custom_objects
             )
-        return cls(**config)
+        encoder = cls(**config)
+        # `with_level` may have left `upper` off the path
+        on_path = {"lower"} if encoder.level == "local" else {"lower", "upper"}
+        for part in on_path & set(frozen):
+            freezing.freeze(getattr(encoder, part), frozen[part])
+        return encoder
 
 
 def _check_map(name: str, model: Any, is_fixed: bool = False) -> None:

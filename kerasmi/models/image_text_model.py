@@ -16,6 +16,7 @@ from kerasmi.models import (
     loss_scale,
     pair_inputs,
     parts,
+    saving,
 )
 from kerasmi.models.diagnostics import Diagnostics
 from kerasmi.pairs import IGNORED, label_pairs
@@ -60,7 +61,8 @@ class ImageTextModel(keras.Model):
 
     Output shape:
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands
-        at `[i, j * K + k]`.
+        at `[i, j * K + k]`. `predict` compares each image with the texts of
+        its own batch alone; `encode` and `score` compare all.
 
     Example:
         >>> model.compile(kerasmi.optimizers.paper(model), loss="mine")
@@ -341,9 +343,10 @@ class ImageTextModel(keras.Model):
                 statistics of a part. One device only.
 
         Raises:
-            ValueError: an option that is not possible under a strategy, or a
-                number of parts below one.
+            ValueError: no optimizer, an option that is not possible under a
+                strategy, or a number of parts below one.
         """
+        parts.check_optimizer(optimizer)
         if not isinstance(accumulate, int) or accumulate < 1:
             raise ValueError(
                 "Expected `accumulate` to be an integer of at least 1. "
@@ -384,6 +387,12 @@ class ImageTextModel(keras.Model):
         """One step on the bound over the batches of all replicas."""
         inputs = pair_inputs.unpacked(data)
         variables = self.trainable_variables
+        if not variables:
+            raise ValueError(
+                "Every layer is frozen: there is nothing to train. Set "
+                "`trainable = True` of the part that should learn, and "
+                "compile again."
+            )
         if self.accumulate > 1:
             loss, reduced, gradients = self._differentiated_in_parts(inputs)
         else:
@@ -395,6 +404,9 @@ class ImageTextModel(keras.Model):
         norm = self._gradient_norm(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.objective.update(pairs, scores)
+        if not self._is_scaled:
+            # ReLUs make 0 of NaN on a CPU, and a bound of scores without any
+            loss = ops.where(ops.isnan(norm), norm, loss)
         self.diagnostics.update(loss, pairs, scores, weights)
         self._update_gradient_norm(norm, ops.shape(pairs)[0])
         return _logs(self.metrics)
@@ -476,8 +488,12 @@ class ImageTextModel(keras.Model):
         norm = tf.linalg.global_norm(distribute.reduce_sum(dense))
         return norm / self.optimizer.scale_loss(tf.ones(()))
 
+    @property
+    def _is_scaled(self) -> bool:
+        return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+
     def _update_gradient_norm(self, norm: Tensor, images: Tensor) -> None:
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+        if self._is_scaled:
             # a gradient that overflows is scaled anew, and its step skipped
             taken = ops.isfinite(norm)
             norm = ops.where(taken, norm, 0.0)
@@ -496,6 +512,37 @@ class ImageTextModel(keras.Model):
         # Everything is built in the constructor and in compile; Keras's own
         # version fails under a strategy on dict batches.
         return
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.export`; the signature is that of the class."""
+        # Keras looks for the shapes of a first call, which `built` stands for
+        shape = getattr(self.image_encoder, "input_shape", None)
+        if input_signature is None and shape is not None:
+            images = shape[1:]
+            texts = pair_inputs.text_specs(axes=3)
+            spec = keras.InputSpec("float32", (None, *images), name="images")
+            input_signature = [{"images": spec, **texts}]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: the critic is a function of its weights as they are."""
+        raise ValueError(
+            "`quantize`: a critic's scores are made of its weights, not by its "
+            "layers, and Keras quantizes no convolution. Quantize the text "
+            "encoder alone: model.text_encoder.quantize('int8')."
+        )
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save`; refuses HDF5, which could not be read."""
+        saving.check_name(filepath)
+        super().save(filepath, *args, **kwargs)
 
     # === Config ===
 

@@ -8,7 +8,8 @@ from keras import ops
 
 from kerasmi.types import Tensor
 
-FEATURES = ("images", "token_ids", "padding_mask")
+TEXTS = ("token_ids", "padding_mask")
+FEATURES = ("images", *TEXTS)
 
 
 def unpacked(data: Any) -> dict[str, Tensor]:
@@ -21,6 +22,15 @@ def unpacked(data: Any) -> dict[str, Tensor]:
     refuse_weights({"sample_weight": sample_weight})
     check(inputs, study_ids=True)
     return inputs
+
+
+def text_specs(axes: int) -> dict[str, keras.InputSpec]:
+    """What a network of texts takes: int32 of any size, by name."""
+    shape = (None,) * axes
+    return {
+        name: keras.InputSpec(dtype="int32", shape=shape, name=name)
+        for name in TEXTS
+    }
 
 
 def is_text(inputs: dict[str, Tensor]) -> Tensor:
@@ -88,6 +98,21 @@ def check_images(images: Any) -> None:
             f"`images`: expected floats in [0, 1]. Received: {dtype}. Divide "
             "by the largest value that a pixel can have, 255 of uint8."
         )
+
+
+def unknown_where_unknown(images: Tensor, features: Tensor) -> Tensor:
+    """The features, NaN for an image that has a pixel that is NaN.
+
+    On a CPU a ReLU makes 0 of NaN, and so features like any other.
+
+    Args:
+        images: `(B, H, W, C)`.
+        features: `(B, ...)`.
+    """
+    is_unknown = ops.any(ops.isnan(images), axis=(1, 2, 3))
+    shape = (-1, *(1 for _ in features.shape[1:]))
+    nan = ops.cast(float("nan"), features.dtype)
+    return ops.where(ops.reshape(is_unknown, shape), nan, features)
 
 
 def _check_texts(token_ids: Any, padding_mask: Any) -> None:

@@ -14,6 +14,20 @@ def text_dim(text_encoder: keras.Model) -> int:
     return int(text_encoder.output_shape[-1])
 
 
+def check_optimizer(optimizer: Any) -> None:
+    """Refuses to compile without an optimizer, which Keras would not miss yet.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if optimizer is None:
+        raise ValueError(
+            "`optimizer`: expected one of Keras, such as 'adam', or "
+            "kerasmi.optimizers.paper(model). Received: None. Leave it out "
+            "where nothing is trained; `predict` needs no `compile`."
+        )
+
+
 def check(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
     """Refuses parts that the joint model cannot call.
 

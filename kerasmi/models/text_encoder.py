@@ -10,7 +10,13 @@ import keras
 import keras_hub
 from keras import ops
 
-from kerasmi.models import lean_bert, packing
+from kerasmi.models import (
+    freezing,
+    lean_bert,
+    packing,
+    pair_inputs,
+    saving,
+)
 from kerasmi.models.exact_bert import ExactBertBackbone
 from kerasmi.models.first_token import first_token
 from kerasmi.models.tokenizer import Tokenizer
@@ -68,8 +74,10 @@ class TextEncoder(keras.Model):
                 f"{type(backbone).__name__}"
             )
         super().__init__(name=name, **kwargs)
-        # off the path, the pooler would be a weight without a gradient
-        backbone.pooled_dense.trainable = pooling == "pooler"
+        # off the path, the pooler would be a weight without a gradient; on it,
+        # it is frozen with its backbone
+        is_pooler_tuned = pooling == "pooler" and backbone.trainable
+        backbone.pooled_dense.trainable = is_pooler_tuned
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.pooling = pooling
@@ -226,6 +234,39 @@ class TextEncoder(keras.Model):
         """`(..., L)` -> `(..., D_text)`."""
         return (*input_shape["token_ids"][:-1], self.dim)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.export`; the signature is of texts `(n, L)`."""
+        # Keras looks for the shapes of a first call, which `built` stands for
+        if input_signature is None:
+            input_signature = [pair_inputs.text_specs(axes=2)]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
+    def quantize(
+        self,
+        mode: Any = None,
+        config: Any = None,
+        filters: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.quantize`, of the backbone: a tokenizer is left out.
+
+        Features are approximate after it, and weights no longer trained.
+        """
+        self.backbone.quantize(mode, config=config, filters=filters, **kwargs)
+        self.predict_function = None
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save`; refuses HDF5, which could not be read."""
+        saving.check_name(filepath)
+        super().save(filepath, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         """Parts serialised, as KerasHub's composite models do."""
         serialize = keras.saving.serialize_keras_object
@@ -235,15 +276,17 @@ class TextEncoder(keras.Model):
             "tokenizer": self.tokenizer and serialize(self.tokenizer),
             "pooling": self.pooling,
         }
-        # a backbone of KerasHub keeps whether it is frozen as a whole alone
-        layers = self.backbone.layers if self.backbone.trainable else []
-        off_path = None if self.pooling == "pooler" else "pooled_dense"
-        frozen = [
-            layer.name
-            for layer in layers
-            if layer.weights and not layer.trainable and layer.name != off_path
-        ]
-        return {**config, "frozen": frozen} if frozen else config
+        frozen = self._frozen()
+        return config if frozen is None else {**config, "frozen": frozen}
+
+    def _frozen(self) -> list[int] | None:
+        """Frozen layers of the backbone, where its own config loses them."""
+        if freezing.is_frozen(self.backbone):
+            # it keeps that itself
+            return None
+        places = freezing.frozen(self.backbone)
+        off_path = 0 if self.pooling == "pooler" else 1
+        return places if len(places) > off_path else None
 
     @classmethod
     def from_config(
@@ -251,14 +294,14 @@ class TextEncoder(keras.Model):
     ) -> "TextEncoder":
         """Rebuilds the parts, then the encoder."""
         config = dict(config)
-        frozen = config.pop("frozen", [])
+        frozen = config.pop("frozen", None)
         for part in ("backbone", "tokenizer"):
             config[part] = keras.saving.deserialize_keras_object(
                 config[part], custom_objects=custom_objects
             )
         encoder = cls(**config)
-        for name in frozen:
-            encoder.backbone.get_layer(name).trainable = False
+        if frozen is not None:
+            freezing.freeze(encoder.backbone, frozen)
         return encoder
 
 

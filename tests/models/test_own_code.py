@@ -1,0 +1,118 @@
+"""Methods of Keras that a user's own code calls, where kerasmi must answer."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_models import batch, image_encoder, model
+
+from kerasmi.models.image_classifier import ImageClassifier
+
+IMAGES = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
+
+
+def classifier(trainable="tuned"):
+    return ImageClassifier(image_encoder(), ("Edema",), trainable=trainable)
+
+
+def text_encoder():
+    return model().text_encoder
+
+
+def texts(inputs):
+    return {name: inputs[name] for name in ("token_ids", "padding_mask")}
+
+
+@pytest.mark.parametrize("make", [model, classifier])
+def test_compiling_without_an_optimizer_is_refused(make):
+    with pytest.raises(ValueError, match=r"`optimizer`.*Received: None"):
+        make().compile(None)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_training_what_is_frozen_is_refused(accumulate):
+    made = model()
+    made.trainable = False
+    made.compile("adam", accumulate=accumulate)
+    with pytest.raises(ValueError, match="nothing to train"):
+        made.fit(batch(4), verbose=0)
+    assert np.isfinite(
+        made.evaluate(batch(4), verbose=0, return_dict=True)["loss"]
+    )
+
+
+@pytest.mark.parametrize(
+    "make", [model, classifier, image_encoder, text_encoder]
+)
+def test_a_file_that_could_not_be_read_is_not_written(tmp_path, make):
+    for name in ("model.h5", "model.hdf5"):
+        with pytest.raises(ValueError, match=r"`filepath`.*\.keras"):
+            make().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_needs_no_signature(tmp_path):
+    made, inputs = model(), batch(5, texts=3)
+    inputs.pop("study_ids")
+    made.export(tmp_path / "model", verbose=False)
+    archive = tf.saved_model.load(str(tmp_path / "model"))
+    found = archive.serve(inputs)
+    np.testing.assert_allclose(found, made(inputs), atol=1e-6)
+    flat = {name: x[:, 0] for name, x in texts(inputs).items()}
+    text = made.text_encoder
+    text.export(tmp_path / "text", verbose=False)
+    archive = tf.saved_model.load(str(tmp_path / "text"))
+    found = archive.serve(flat)
+    np.testing.assert_allclose(found, text(flat), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a `quantize`")
+def test_a_text_encoder_is_quantized_and_read(tmp_path):
+    made, inputs = text_encoder(), texts(batch(4))
+    before = np.asarray(made(inputs))
+    made.quantize("int8")
+    after = np.asarray(made(inputs))
+    assert 0 < np.abs(after - before).max() < 0.2 * np.abs(before).max()
+    made.save(tmp_path / "text.keras")
+    loaded = keras.saving.load_model(tmp_path / "text.keras")
+    np.testing.assert_array_equal(loaded(inputs), after)
+
+
+@pytest.mark.parametrize("make", [model, classifier])
+def test_what_cannot_be_quantized_says_so_first(make):
+    made = make()
+    before = made.get_weights()
+    with pytest.raises(ValueError, match="`quantize`"):
+        made.quantize("int8")
+    for one, other in zip(before, made.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def unknown_pixel():
+    images = IMAGES.copy()
+    images[1, 3, 3] = np.nan
+    return images
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        image_encoder,
+        lambda: image_encoder("global"),
+        classifier,
+        lambda: classifier("frozen"),
+    ],
+)
+def test_an_image_with_an_unknown_pixel_has_no_features(make):
+    found = make().predict(unknown_pixel(), verbose=0)
+    assert np.isnan(found[1]).all()
+    assert np.isfinite(found[[0, 2, 3]]).all()
+
+
+def test_the_loss_of_an_unknown_pixel_is_nan():
+    # a ReLU of the critic, too, makes 0 of NaN
+    made = model()
+    made.compile("adam")
+    inputs = {**batch(4), "images": unknown_pixel()}
+    history = made.fit(inputs, verbose=0).history
+    assert np.isnan(history["loss"]).all()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -49,7 +50,9 @@ def run(
     """
     gpus = visible_gpus(workers, devices)
     for left in reversed(range(restarts + 1)):
-        ended, status = _together(program, workers, gpus)
+        # a worker that is killed leaves its copy of the run behind
+        with tempfile.TemporaryDirectory(prefix="kerasmi-launch-") as scratch:
+            ended, status = _together(program, workers, gpus, scratch)
         if status >= 0:
             return status
         name = signal.Signals(-status).name
@@ -97,7 +100,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _together(
-    program: Sequence[str], workers: int, gpus: Sequence[str]
+    program: Sequence[str], workers: int, gpus: Sequence[str], scratch: str
 ) -> tuple[int, int]:
     """Runs all once; the worker that ended it, and how: 0 where none failed."""
     hosts = tuple(f"127.0.0.1:{port}" for port in free_ports(workers))
@@ -106,6 +109,7 @@ def _together(
     try:
         for index in range(workers):
             variables = {VARIABLE: Cluster(hosts, index).config()}
+            variables["TMPDIR"] = scratch
             if gpus:
                 variables[_GPUS] = gpus[index]
             process = subprocess.Popen(

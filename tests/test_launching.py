@@ -71,6 +71,26 @@ sys.exit({wrong}) if index else time.sleep(600)
     assert run(code) == (wrong, [])
 
 
+LEAVES = """
+import json, os, pathlib, signal, sys, tempfile, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+made = pathlib.Path(sys.argv[1], f"made{index}")
+made.with_suffix(".new").write_text(tempfile.mkdtemp())
+made.with_suffix(".new").rename(made)
+while not made.with_name("made0").exists():
+    time.sleep(0.05)
+if index:
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(600)
+"""
+
+
+def test_killed_workers_leave_no_temporary_files(tmp_path):
+    assert run(LEAVES, tmp_path, restarts=0)[0] == 1
+    for index in (0, 1):
+        assert not os.path.exists((tmp_path / f"made{index}").read_text())
+
+
 WAITING = """#!{python}
 import json, os, pathlib, time
 index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]

@@ -1,4 +1,9 @@
-"""Means, shares and medians of single cases, resampled by subject."""
+"""Means, shares and medians of single cases, resampled by subject.
+
+Resamples of cases that are all alike are all alike too: their interval would
+have no width, however few they are. Where every case is 0, or every case 1, the
+interval of a share is the exact one; elsewhere there is none, and a note.
+"""
 
 import dataclasses
 from typing import Any
@@ -62,7 +67,12 @@ class Clusters:
         """Subjects that own a part of a case."""
         return int(self.owners.any(axis=1).sum())
 
-    def row(
+    @property
+    def n_independent(self) -> int:
+        """Cases or subjects, whichever are fewer: no more are independent."""
+        return min(self.n_subjects, self.owners.shape[1])
+
+    def mean_row(
         self, name: str, values: np.ndarray, chance: np.ndarray
     ) -> dict[str, Any]:
         """A row of a table: the mean of the values and what chance gives.
@@ -71,40 +81,66 @@ class Clusters:
             name: of the metric.
             values: `(n,)` of each case.
             chance: `(n,)` of each case, where nothing is known.
+
+        Returns:
+            metric, value, low, high, chance and note, see `Interval`.
         """
-        interval = self.mean(values)
-        return {
-            "metric": name,
-            "value": float(values.mean()),
-            "low": interval.low,
-            "high": interval.high,
-            "chance": float(chance.mean()),
-        }
+        return _row(name, np.mean(values), np.mean(chance), self.mean(values))
+
+    def share_row(
+        self, name: str, values: np.ndarray, chance: np.ndarray
+    ) -> dict[str, Any]:
+        """As `mean_row`, of values from 0 to 1."""
+        interval = self.share(values)
+        if (chance == 1).all():  # as many candidates as are looked at
+            interval = Interval(1.0, 1.0, 0, 0, "1 whatever the scores are")
+        return _row(name, np.mean(values), np.mean(chance), interval)
 
     def median_row(
         self, name: str, values: np.ndarray, chance: np.ndarray
     ) -> dict[str, Any]:
-        """As `row`, of the median."""
-        interval = self.median(values)
-        return {
-            "metric": name,
-            "value": float(np.median(values)),
-            "low": interval.low,
-            "high": interval.high,
-            "chance": float(np.median(chance)),
-        }
+        """As `mean_row`, of the median."""
+        return _row(
+            name, np.median(values), np.median(chance), self.median(values)
+        )
 
     def mean(self, values: np.ndarray) -> Interval:
         """The interval of the mean of `(n,)` values over the cases."""
+        if reason := self._nothing_varies(values):
+            return _none(reason)
         sums = self.counts @ (self.owners @ values)
         weights = self.counts @ self.owners.sum(axis=1)
         drawn = weights > 0  # in small groups not in every resample
-        return statistics.percentile_interval(
-            sums[drawn] / weights[drawn], self.confidence
+        return self._percentiles(sums[drawn] / weights[drawn])
+
+    def share(self, values: np.ndarray) -> Interval:
+        """As `mean`, of values from 0 to 1; exact where all are 0 or all 1.
+
+        Nothing is known of how alike the cases of a subject are, so a subject
+        counts as one trial: the interval is rather too wide than too narrow.
+
+        References:
+            - Clopper and Pearson, 1934, https://doi.org/10.1093/biomet/26.4.404
+        """
+        edge = float(values[0])
+        if (
+            self.n_independent == 1
+            or edge not in (0.0, 1.0)
+            or (values != edge).any()
+        ):
+            return self.mean(values)
+        beyond = 1 - ((1 - self.confidence) / 2) ** (1 / self.n_independent)
+        low, high = (0.0, beyond) if edge == 0 else (1 - beyond, 1.0)
+        note = (
+            f"every case is {edge:.0f}: exact interval (Clopper-Pearson) of"
+            f" {self.n_independent} trials"
         )
+        return Interval(low, high, 0, 0, note)
 
     def median(self, values: np.ndarray) -> Interval:
         """The interval of the median of `(n,)` values over the cases."""
+        if reason := self._nothing_varies(values):
+            return _none(reason)
         order = np.argsort(values, kind="stable")
         ranked = np.asarray(values, float)[order]
         below = np.cumsum(self.counts @ self.owners[:, order], axis=1)
@@ -114,6 +150,34 @@ class Clusters:
         # values, the mean of both.
         lower = (below < half * (1 - 1e-6)).sum(axis=1)
         upper = (below < half * (1 + 1e-6)).sum(axis=1)
-        return statistics.percentile_interval(
-            (ranked[lower] + ranked[upper]) / 2, self.confidence
-        )
+        return self._percentiles((ranked[lower] + ranked[upper]) / 2)
+
+    def _percentiles(self, draws: np.ndarray) -> Interval:
+        found = statistics.percentile_interval(draws, self.confidence)
+        alike = "the same in every resample" if found.low == found.high else ""
+        return dataclasses.replace(found, note=alike)
+
+    def _nothing_varies(self, values: np.ndarray) -> str:
+        """Why resamples of the values would tell nothing; empty if they do."""
+        if self.n_subjects == 1:
+            return "one subject"
+        if len(values) == 1:
+            return "one case"
+        return "" if np.ptp(values) else "every case has the same value"
+
+
+def _none(reason: str) -> Interval:
+    return Interval(np.nan, np.nan, 0, 0, f"interval not estimable: {reason}")
+
+
+def _row(
+    name: str, value: np.floating, chance: np.floating, interval: Interval
+) -> dict[str, Any]:
+    return {
+        "metric": name,
+        "value": float(value),
+        "low": interval.low,
+        "high": interval.high,
+        "chance": float(chance),
+        "note": interval.note,
+    }

@@ -21,6 +21,7 @@ from kerasmi.evaluation.region_maps import Box, seen_square
 ALL = "all"
 POINTING, RANK, CNR = "pointing", "rank of a true region", "CNR"
 COMMONEST = "commonest region"
+SHARES = (POINTING, COMMONEST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,8 @@ def evaluate(
 
     Returns:
         A row per finding, "all" first, and metric: value, low, high, chance,
-        n_sentences, n_images, n_subjects.
+        note, n_sentences, n_images, n_subjects. Low and high are NaN where the
+        note says that there is none, as for a single subject.
 
     Raises:
         ValueError: no sentence has a place that could be told.
@@ -105,7 +107,8 @@ def evaluate(
                 continue
             at = mine.index.to_numpy()
             part = clusters.some(at)
-            row = part.row(
+            row_of = part.share_row if metric in SHARES else part.mean_row
+            row = row_of(
                 metric, mine["value"].to_numpy(), mine["chance"].to_numpy()
             )
             rows.append(

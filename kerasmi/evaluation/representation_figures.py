@@ -11,18 +11,25 @@ def with_interval(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Value, interval and chance as text, counts beside, for a reader.
 
     Args:
-        table: with value, low, high, chance and counts `n_...`.
+        table: with value, low, high, chance, note and counts `n_...`.
         by: columns that name a row.
+
+    Returns:
+        Frame of text and counts; the notes are last, where there are any.
     """
     shown = table[by].copy()
     shown["value"] = [
-        f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        f"{row.value:.3f}"
+        if np.isnan(row.low)
+        else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
         for row in table.itertuples()
     ]
     shown["chance"] = table["chance"].map("{:.3f}".format)
     counts = [name for name in table if str(name).startswith("n_")]
     for name in counts:
         shown[str(name).removeprefix("n_")] = table[name]
+    if table["note"].any():
+        shown["note"] = table["note"]
     return shown
 
 

@@ -106,7 +106,8 @@ def evaluate(
 
     Ties stand in random order, see `ranking`. Intervals resample the subjects
     of the queries; the candidates stay. A report that several subjects share
-    belongs to each in part.
+    belongs to each in part. Shares that are all 0 or all 1 have the interval
+    of `Clusters.share`.
 
     Args:
         scores: `(I, R)`, images with distinct reports.
@@ -117,8 +118,9 @@ def evaluate(
         seed: of the resampling.
 
     Returns:
-        A row per direction and metric: value, low, high, chance, n_queries,
-        n_candidates, n_subjects. R@k are shares, the rank counts from 1.
+        A row per direction and metric: value, low, high, chance, note,
+        n_queries, n_candidates, n_subjects. R@k are shares, the rank counts
+        from 1; NaN for low and high where the note says that there is none.
     """
     right = report_of_image[:, None] == np.arange(scores.shape[1])
     owners = (
@@ -137,7 +139,8 @@ def evaluate(
             "n_subjects": clusters.n_subjects,
         }
         metrics = [
-            clusters.row(f"R@{k}", found.hits(k), by_chance.hits(k)) for k in AT
+            clusters.share_row(f"R@{k}", found.hits(k), by_chance.hits(k))
+            for k in AT
         ]
         metrics.append(clusters.median_row(MEDIAN, found.rank, by_chance.rank))
         rows += [{"direction": direction, **row, **common} for row in metrics]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from kerasmi.evaluation.clusters import Clusters
 
@@ -57,14 +58,73 @@ def test_a_shared_case_belongs_to_each_in_part():
     assert clusters.n_subjects == 3
 
 
-def test_of_one_subject_nothing_varies():
-    clusters = of([5, 5, 5])
-    row = clusters.row("share", np.array([0.0, 0.0, 1.0]), np.full(3, 0.25))
-    assert row["value"] == row["low"] == row["high"] == pytest.approx(1 / 3)
-    assert row["chance"] == 0.25
-    middle = clusters.median_row("rank", np.array([1.0, 9, 4]), np.ones(3))
-    assert middle["value"] == middle["low"] == middle["high"] == 4
-    assert (middle["metric"], middle["chance"]) == ("rank", 1.0)
+@pytest.mark.parametrize("row", ["mean_row", "share_row", "median_row"])
+@pytest.mark.parametrize("values", [[0.0, 0.0, 1.0], [1.0, 1.0, 1.0]])
+def test_of_one_subject_there_is_no_interval(row, values):
+    found = getattr(of([5, 5, 5]), row)(
+        "R@1", np.array(values), np.full(3, 0.2)
+    )
+    statistic = np.median if row == "median_row" else np.mean
+    assert found["value"] == pytest.approx(statistic(values))
+    assert np.isnan([found["low"], found["high"]]).all()
+    assert found["note"] == "interval not estimable: one subject"
+    assert (found["metric"], found["chance"]) == ("R@1", pytest.approx(0.2))
+
+
+def test_of_one_case_of_several_subjects_there_is_no_interval():
+    shared = Clusters.of([np.array([1, 2])], RESAMPLES, 0.95)
+    found = shared.share_row("R@1", np.array([0.0]), np.array([0.5]))
+    assert np.isnan(found["low"])
+    assert found["note"] == "interval not estimable: one case"
+
+
+@pytest.mark.parametrize("trials", [2, 7, 40])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_a_share_of_0_or_1_has_the_exact_interval_of_its_subjects(
+    trials, confidence
+):
+    subjects = of(np.repeat(np.arange(trials), 3), confidence)
+    none = subjects.share(np.zeros(3 * trials))
+    exact = binomtest(0, trials).proportion_ci(confidence, method="exact")
+    assert (none.low, none.high) == pytest.approx((exact.low, exact.high))
+    every = subjects.share(np.ones(3 * trials))
+    assert (every.low, every.high) == pytest.approx((1 - exact.high, 1))
+    assert f"of {trials} trials" in none.note
+    assert "every case is 1" in every.note
+
+
+def test_a_share_between_is_resampled_as_a_mean():
+    subjects = of(np.arange(20) // 2)
+    values = np.repeat([0.0, 1.0, 1.0, 0.0], 5)
+    assert subjects.share(values) == subjects.mean(values)
+
+
+def test_cases_shared_by_more_subjects_are_no_more_trials():
+    shared = Clusters.of([np.arange(9), np.arange(5)], RESAMPLES, 0.95)
+    assert shared.share(np.zeros(2)).note.endswith("of 2 trials")
+
+
+def test_a_share_that_cannot_be_other_than_1_is_certain():
+    row = of(np.arange(4)).share_row("R@10", np.ones(4), np.ones(4))
+    assert (row["low"], row["high"]) == (1, 1)
+    assert row["note"] == "1 whatever the scores are"
+
+
+def test_a_mean_of_equal_values_has_no_interval_unless_it_is_a_share():
+    subjects = of(np.arange(6))
+    for found in (
+        subjects.mean(np.ones(6)),
+        subjects.median(np.ones(6)),
+        subjects.share(np.full(6, 0.25)),
+    ):
+        assert np.isnan([found.low, found.high]).all()
+        assert found.note.endswith("every case has the same value")
+
+
+def test_a_median_may_be_the_same_in_every_resample():
+    found = of(np.arange(40)).median(np.array([1.0] * 39 + [2]))
+    assert (found.low, found.high) == (1, 1)
+    assert found.note == "the same in every resample"
 
 
 def test_subjects_that_differ_widen_the_interval_their_images_do_not():

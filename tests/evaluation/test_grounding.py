@@ -43,8 +43,22 @@ def true():
 
 def test_maps_that_are_the_truth_point_at_it(true):
     found = table(true, true).loc["all"]
-    for metric in (grounding.POINTING, grounding.RANK):
-        assert (found.loc[metric, ["value", "low", "high"]] == 1).all()
+    assert (found.loc[[grounding.POINTING, grounding.RANK], "value"] == 1).all()
+    pointing = found.loc[grounding.POINTING]
+    # exact, of 30 subjects: never a rate without an interval
+    assert pointing["low"] == pytest.approx(0.025 ** (1 / 30))
+    assert pointing["high"] == 1
+    assert "every case is 1" in pointing["note"]
+    # the same rank throughout is no share
+    assert np.isnan(found.loc[grounding.RANK, "low"])
+
+
+def test_of_a_single_subject_no_interval_is_told(true):
+    maps = np.random.default_rng(5).normal(size=true.shape)
+    found = table(maps, true, subjects=np.full(30, 7))
+    assert found["value"].notna().all()
+    assert found[["low", "high"]].isna().all(axis=None)
+    assert (found["note"] == "interval not estimable: one subject").all()
 
 
 def test_maps_that_deny_the_truth_never_point_at_it(true):

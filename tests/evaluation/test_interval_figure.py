@@ -97,3 +97,12 @@ def test_kinds_have_no_negative_zero_and_count_one_sentence():
         "2 sentences, +0.000 of 0.000",
         "1 sentence, -0.020 of 0.000",
     ]
+
+
+def test_a_value_without_an_interval_stands_alone_and_its_note_is_last():
+    table = rows(low=[np.nan, 0.4], note=["one subject", ""]).assign(n_cases=9)
+    shown = representation_figures.with_interval(table, ["name"])
+    assert shown["value"].tolist() == ["0.200", "0.500 [0.400, 0.700]"]
+    assert shown.columns[-1] == "note"
+    without = representation_figures.with_interval(rows(note=""), ["name"])
+    assert "note" not in without

@@ -100,10 +100,24 @@ def test_blocks_of_rows_do_not_change_the_scores(split, by_text, monkeypatch):
 def test_perfect_scores_have_recall_1_and_median_rank_1():
     report_of = np.array([0, 1, 2, 0, 3, 4])
     found = table(report_of[:, None] == np.arange(5), report_of)
-    recall = found.drop(index=retrieval.MEDIAN, level=1)
-    assert (recall[["value", "low", "high"]] == 1).all(axis=None)
-    median = found.xs(retrieval.MEDIAN, level=1)
-    assert (median[["value", "low", "high"]] == 1).all(axis=None)
+    assert (found["value"] == 1).all()
+    first = found.xs("R@1", level=1)
+    assert (first["high"] == 1).all()
+    # of 6 subjects with an image, or 5 reports
+    exact = [0.025 ** (1 / 6), 0.025 ** (1 / 5)]
+    np.testing.assert_allclose(first["low"], exact)
+    certain = found.xs("R@10", level=1)
+    assert (certain[["low", "high", "chance"]] == 1).all(axis=None)
+    assert found.xs(retrieval.MEDIAN, level=1)["low"].isna().all()
+
+
+def test_scores_that_find_nothing_leave_room_above_0():
+    wrong = np.roll(np.eye(20), 1, axis=1)
+    first = table(wrong - np.eye(20), np.arange(20)).xs("R@1", level=1)
+    assert (first["value"] == 0).all()
+    assert (first["low"] == 0).all()
+    np.testing.assert_allclose(first["high"], 1 - 0.025 ** (1 / 20))
+    assert first["note"].str.contains("every case is 0").all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -1e4])
@@ -165,5 +179,7 @@ def test_the_order_of_the_images_does_not_count():
     one = table(scores, report_of, subjects)
     other = table(scores[order], report_of[order], subjects[order])
     np.testing.assert_allclose(
-        one.to_numpy(float), other.to_numpy(float), atol=1e-6
+        one.drop(columns="note").to_numpy(float),
+        other.drop(columns="note").to_numpy(float),
+        atol=1e-6,
     )

@@ -104,11 +104,17 @@ class ConsoleReporter(Reporter):
         self._print(_joined([self._stage, took, *_words(values)]))
 
     def table(self, title: str, frame: "pd.DataFrame") -> None:
-        """The table, aligned, on stdout."""
+        """The table, aligned, on stdout; what its notes say, below it."""
+        from kerasmi.evaluation import tables
+
+        frame, notes = tables.footnotes(frame)
         text = frame.to_string(
             index=False, na_rep="-", float_format=lambda x: f"{x:z.3f}"
         )
-        click.echo(f"\n{title}\n\n{text}\n")
+        told = "".join(
+            f"\nnote {number}: {note}" for number, note in enumerate(notes, 1)
+        )
+        click.echo(f"\n{title}\n\n{text}\n{told}{chr(10) * bool(told)}")
 
     def beside(self) -> "ConsoleReporter":
         """With a live line of its own, below those that are there."""

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kerasmi.evaluation.report_folder import LogLine, RunFolder
+from kerasmi.evaluation import tables
+from kerasmi.evaluation.drawing import plain
+from kerasmi.evaluation.report_folder import LogLine, RunFolder, plain_time
 
 FAILURE, WARNING = "failure", "warning"
 LEAST = 0.01  # nats: a bound that stays below has not taken off
@@ -89,7 +91,7 @@ def _failures(run: RunFolder) -> Iterator[str]:
         yield "The run has no results.csv: it was not evaluated."
     for line in run.log[-1:]:
         if line.level == "ERROR":
-            yield f"{line.time}: {line.text}"
+            yield f"{plain_time(line.time)}: {line.text}"
 
 
 def _warnings(run: RunFolder) -> Iterator[str]:
@@ -106,7 +108,7 @@ def _warnings(run: RunFolder) -> Iterator[str]:
     for line in sorted(past + told, key=lambda line: line.time):
         first.setdefault(line.text, line.time)
     for text, time in first.items():
-        yield f"{time}: {text}"
+        yield f"{plain_time(time)}: {text}"
     yield from _of_information(run)
     if run.results is not None:
         yield from _of_results(run.results)
@@ -162,7 +164,6 @@ def _above(row: dict, value: float) -> bool:
 
 
 def _of_results(results: pd.DataFrame) -> Iterator[str]:
-    for row in results.to_dict("records"):
-        if isinstance(row["note"], str) and row["note"]:
-            name = f"{row['task']}, {row['label']}, {row['encoder']}"
-            yield f"{name}: {row['note']}."
+    for (task, label), rows in results.groupby(["task", "label"], sort=False):
+        if told := tables.notes(rows):
+            yield f"{plain(str(task))}, {label}: {told}."

@@ -45,6 +45,11 @@ class LogLine:
     text: str
 
 
+def plain_time(stamp: str) -> str:
+    """A time as it is read: no `T`, no zone."""
+    return stamp[:19].replace("T", " ") if stamp[:1].isdigit() else stamp
+
+
 class Folder:
     """Files of a folder; each is None where it is not there.
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kerasmi.evaluation import tables
 from kerasmi.evaluation.drawing import write
 from kerasmi.evaluation.report_style import CSS
 
@@ -78,22 +79,23 @@ def table(frame: pd.DataFrame, caption: str, header: int = 1) -> str:
     """A table in a box of its own, that scrolls where it is too wide.
 
     Args:
-        frame: its columns' names are the head.
+        frame: its columns' names are the head; what a column `note` says
+            stands below, numbered.
         caption: what it shows, above it.
         header: so many columns, from the left, name the row.
     """
-    shown = frame.head(ROWS)
+    shown, notes = tables.footnotes(frame.head(ROWS))
     if len(shown) < len(frame):
         caption += f" The first {ROWS} of {len(frame):,} rows."
     right = [
-        pd.api.types.is_numeric_dtype(frame.iloc[:, k])
-        for k in range(len(frame.columns))
+        pd.api.types.is_numeric_dtype(shown.iloc[:, k])
+        for k in range(len(shown.columns))
     ]
     head = "".join(
         f'<th scope="col"{_aligned(number)}>{escape(name)}</th>'
-        for name, number in zip(frame.columns, right, strict=True)
+        for name, number in zip(shown.columns, right, strict=True)
     )
-    texts = [_texts(shown.iloc[:, k]) for k in range(len(frame.columns))]
+    texts = [_texts(shown.iloc[:, k]) for k in range(len(shown.columns))]
     rows = "\n".join(
         _row(values, right, header) for values in zip(*texts, strict=True)
     )
@@ -102,8 +104,13 @@ def table(frame: pd.DataFrame, caption: str, header: int = 1) -> str:
         f'<p class="described note">{label}</p>\n'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
         f"\n<table>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
+        f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>{_below(notes)}"
     )
+
+
+def _below(notes: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(note)}</li>\n" for note in notes)
+    return f'\n<ol class="notes note">\n{items}</ol>' if notes else ""
 
 
 def _texts(column: pd.Series) -> list[str]:

@@ -3,13 +3,13 @@
 import itertools
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from kerasmi.evaluation import (
     figures,
     region_maps,
     report_data,
+    report_evaluations,
     tables,
     trouble,
 )
@@ -17,33 +17,18 @@ from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
 from kerasmi.evaluation.report_findings import Finding, findings, stops
-from kerasmi.evaluation.report_folder import RunFolder
+from kerasmi.evaluation.report_folder import RunFolder, plain_time
 from kerasmi.reporter import counted
 
 CURVE = (4.6, 3.4)  # inches: letters stay readable on a phone
 SMALL = (3.0, 2.5)  # of one among several
 _BAND = 200  # resamples behind the band of a ROC curve
-_PRIVATE = ("sentence", "text", "report")
 _MAPS = (
     "Each image under the map of its sentence: the score of a region above "
     "the mean of its image's regions. The axes count pixels of the stored "
     "image; a dotted square is what the network sees of it; a blue outline is "
     "where the finding truly is, if that is known."
 )
-_READ_OUTS = (
-    "MI: of the critic rescaled on the other half of the subjects; shuffled: "
-    "pairs of different subjects, which share nothing."
-)
-# Their pictures are of numbers: no image and no report is in them.
-_EVALUATIONS = {
-    "mutual_information": "Held-out mutual information in nats, on test "
-    f"pairs. {_READ_OUTS}",
-    "sentence_kinds": "Which kinds of sentences carry the information (nats).",
-    "retrieval": "Retrieval of reports by images and of images by reports.",
-    "zero_shot": "Zero-shot classification from prompt sentences.",
-    "grounding": "Whether the map of a sentence points at its finding.",
-    "probes": "Classifiers on the frozen features.",
-}
 
 
 def page(run: RunFolder, show_text: bool) -> str:
@@ -69,7 +54,7 @@ def page(run: RunFolder, show_text: bool) -> str:
             results(run),
             roc(run),
             retraining(run),
-            evaluations(run, show),
+            report_evaluations.section(run, show),
             environment(run),
         ],
     )
@@ -92,7 +77,7 @@ def lead(run: RunFolder) -> str:
 def summary(run: RunFolder) -> html.Section | None:
     """Stages and the numbers that one looks for first."""
     stages = [
-        (stage, time(run.finished(stage) or "not finished"))
+        (stage, plain_time(run.finished(stage) or "not finished"))
         for stage in run.expected()
     ]
     frame = pd.DataFrame(stages, columns=["stage", "finished"])
@@ -108,10 +93,10 @@ def _history(run: RunFolder) -> str:
     """When the run was stopped and resumed, if it was."""
     rows = [
         {
-            "stopped": time(stop.stopped),
+            "stopped": plain_time(stop.stopped),
             "stage": stop.stage or "-",
             "saved": stop.saved or "-",
-            "resumed": time(stop.resumed),
+            "resumed": plain_time(stop.resumed),
         }
         for stop in stops(run)
     ]
@@ -121,11 +106,6 @@ def _history(run: RunFolder) -> str:
         pd.DataFrame(rows),
         "Stopped by Ctrl-C or SIGTERM, and resumed: history, no error.",
     )
-
-
-def time(stamp: str) -> str:
-    """A time as it is read: no `T`, no zone."""
-    return stamp[:19].replace("T", " ") if stamp[:1].isdigit() else stamp
 
 
 def _means(run: RunFolder) -> str:
@@ -227,37 +207,12 @@ def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:
 
 def _information(rows: pd.DataFrame) -> str:
     return html.table(
-        _read_outs(rows),
+        report_evaluations.read_outs(rows),
         "Held-out mutual information in nats, on validation pairs. "
-        f"{_READ_OUTS} The validation pairs chose the epoch too; "
-        "`kerasmi evaluate` reads the test pairs.",
+        f"{report_evaluations.READ_OUTS} The validation pairs chose the epoch "
+        "too; `kerasmi evaluate` reads the test pairs.",
         header=2,
     )
-
-
-def _read_outs(rows: pd.DataFrame) -> pd.DataFrame:
-    """What a reader wants of a table of read-outs, the calibrated first."""
-    return pd.DataFrame(
-        {
-            "pairs": rows["pairs"],
-            "read-out": rows["name"].map(plain),
-            "MI": rows["calibrated"],
-            "standard error": rows["calibrated_error"],
-            "as trained": rows["value"],
-            "ceiling": rows["ceiling"],
-            "negatives": _of_it(rows, "n_negatives"),
-            "effective negatives": _of_it(rows, "effective_negatives").round(),
-            "reliable": _of_it(rows, "reliable").map(
-                {True: "yes", False: "NO"}
-            ),
-        }
-    )
-
-
-def _of_it(rows: pd.DataFrame, name: str) -> pd.Series:
-    """What belongs to the calibrated value; missing in runs of before."""
-    missing = pd.Series(np.nan, rows.index)
-    return rows.get(f"calibrated_{name}", missing)
 
 
 def sentences(run: RunFolder, show: bool) -> html.Section | None:
@@ -376,39 +331,6 @@ def retraining(run: RunFolder) -> html.Section | None:
         if found
         else "",
     )
-
-
-def evaluations(run: RunFolder, show: bool) -> html.Section | None:
-    """What `kerasmi evaluate` has added."""
-    parts = []
-    for path in sorted((run.path / "evaluation").glob("*.csv")):
-        frame = run.table(f"evaluation/{path.name}")
-        if frame is None or frame.empty:
-            continue
-        if not show:
-            private = [name for name in _PRIVATE if name in frame]
-            frame = frame.drop(columns=private)
-        told = _EVALUATIONS.get(path.stem, f"{plain(path.stem)}.")
-        parts.append(html.heading(plain(path.stem), "Further evaluations"))
-        header = 1
-        if path.stem == "mutual_information" and "calibrated" in frame:
-            frame, header = _read_outs(frame), 2
-        parts.append(html.table(frame, told, header=header))
-    pictures = run.pictures("evaluation")
-    drawn = [path for path in pictures if show or path.stem in _EVALUATIONS]
-    if len(drawn) < len(pictures):
-        parts.append(report_data.hidden("What else was drawn of them"))
-    if drawn:
-        parts += [
-            html.figure(
-                path.read_bytes(),
-                f"Picture of the evaluation: {plain(path.stem)}",
-                f"{plain(path.stem)}.",
-                scroll=True,
-            )
-            for path in drawn
-        ]
-    return html.section("Further evaluations", *parts)
 
 
 def environment(run: RunFolder) -> html.Section | None:

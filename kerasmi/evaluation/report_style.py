@@ -54,6 +54,10 @@ th { font-weight: 600; }
 tbody th { font-weight: 500; }
 tr > th:first-child { position: sticky; left: 0; background: var(--paper); }
 tr.mean > * { font-weight: 650; border-top: 2px solid var(--line); }
+ol.notes {
+  font-size: .88rem; max-width: 44rem; margin: -.7rem 0 1.2rem;
+  padding-left: 1.4rem;
+}
 figure { margin: 1rem 0; max-width: 100%; }
 figure img {
   display: block; max-width: 100%; height: auto; background: #fff;

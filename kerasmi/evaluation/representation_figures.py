@@ -1,5 +1,7 @@
 """How the tables of the representations look: to a reader, and drawn."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,26 +13,37 @@ def with_interval(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Value, interval and chance as text, counts beside, for a reader.
 
     Args:
-        table: with value, low, high, chance, note and counts `n_...`.
+        table: with metric, value, low, high, chance and counts `n_...`, and
+            note, which tables of before lack.
         by: columns that name a row.
 
     Returns:
         Frame of text and counts; the notes are last, where there are any.
     """
     shown = table[by].copy()
-    shown["value"] = [
-        f"{row.value:.3f}"
-        if np.isnan(row.low)
-        else f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
-        for row in table.itertuples()
-    ]
-    shown["chance"] = table["chance"].map("{:.3f}".format)
+    rows = list(table.itertuples())
+    shown["value"] = [_valued(row) for row in rows]
+    shown["chance"] = [f"{row.chance:.{_digits(row)}f}" for row in rows]
     counts = [name for name in table if str(name).startswith("n_")]
     for name in counts:
         shown[str(name).removeprefix("n_")] = table[name]
-    if table["note"].any():
-        shown["note"] = table["note"]
+    if "note" in table and table["note"].fillna("").any():
+        shown["note"] = table["note"].fillna("")
     return shown
+
+
+def _valued(row: Any) -> str:
+    digits = _digits(row)
+    if np.isnan(row.low):
+        return f"{row.value:.{digits}f}"
+    return (
+        f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    )
+
+
+def _digits(row: Any) -> int:
+    """Decimals: a rank is a number of candidates, the others are ratios."""
+    return 1 if "rank" in row.metric else 3
 
 
 def kinds(table: pd.DataFrame) -> Figure:

@@ -54,13 +54,34 @@ def summary(results: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
         row |= {
             one["encoder"]: cell(one, digits=digits) for one in _rows(group)
         }
-        row["note"] = _notes(group)
+        row["note"] = notes(group)
         rows.append(row)
     frame = pd.DataFrame(rows)
     frame["note"] = frame.pop("note")
     if not frame["note"].any():
         frame = frame.drop(columns="note")
     return frame.fillna("")
+
+
+def footnotes(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Notes as numbers, so that long ones do not make a table wide.
+
+    Args:
+        frame: a table to read, with or without a column `note`.
+
+    Returns:
+        The table, its notes numbered from 1, equal ones by one number; and
+        what each says. Without any note the table lacks the column.
+    """
+    if "note" not in frame:
+        return frame, []
+    told = frame["note"].fillna("")
+    found = [note for note in dict.fromkeys(told) if note]
+    rest = frame.drop(columns="note")
+    if not found:
+        return rest, []
+    numbers = {note: str(k) for k, note in enumerate(found, 1)}
+    return rest.assign(note=told.map(numbers).fillna("")), found
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -88,12 +109,16 @@ def _rows(frame: pd.DataFrame) -> list[dict]:
     return frame.to_dict("records")
 
 
-def _notes(group: pd.DataFrame) -> str:
-    """Each note once, with the encoders it concerns if not all."""
+def notes(group: pd.DataFrame) -> str:
+    """Each note of some rows once, with the encoders it concerns if not all.
+
+    Args:
+        group: rows of results.csv that differ in the encoder.
+    """
     told = group["note"].fillna("")
-    notes = []
+    found = []
     for note in dict.fromkeys(note for note in told if note):
         encoders = list(group.loc[told == note, "encoder"])
         whom = "" if len(encoders) == len(group) else f"{', '.join(encoders)}: "
-        notes.append(whom + note)
-    return "; ".join(notes)
+        found.append(whom + note)
+    return "; ".join(found)

@@ -130,3 +130,15 @@ def test_stages_beside_each_other_have_a_live_line_each(clock):
         other.finish()
         assert reporter._screen._live is None
     assert "frozen  done in 0:00" in written.getvalue()
+
+
+def test_the_notes_of_a_table_are_below_it(capsys):
+    reporter, _ = _reporter(terminal=False)
+    note = "a note that would make each line of the table wide"
+    frame = pd.DataFrame({"label": ["a", "b", "c"], "note": [note, "", note]})
+    reporter.table("AUC", frame)
+    assert capsys.readouterr().out.splitlines() == [
+        *("", "AUC", ""),
+        *("label note", "    a    1", "    b     ", "    c    1"),
+        *("", f"note 1: {note}", ""),
+    ]

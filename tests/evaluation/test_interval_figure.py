@@ -100,9 +100,13 @@ def test_kinds_have_no_negative_zero_and_count_one_sentence():
 
 
 def test_a_value_without_an_interval_stands_alone_and_its_note_is_last():
-    table = rows(low=[np.nan, 0.4], note=["one subject", ""]).assign(n_cases=9)
+    table = rows(low=[np.nan, 0.4], note=["one subject", np.nan])
+    table = table.assign(n_cases=9, metric=["R@1", "R@5"])
     shown = representation_figures.with_interval(table, ["name"])
     assert shown["value"].tolist() == ["0.200", "0.500 [0.400, 0.700]"]
     assert shown.columns[-1] == "note"
-    without = representation_figures.with_interval(rows(note=""), ["name"])
+    without = representation_figures.with_interval(
+        table.assign(note="", metric="median rank", value=12.0), ["name"]
+    )
     assert "note" not in without
+    assert without["value"].tolist() == ["12.0", "12.0 [0.4, 0.7]"]

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pages
 import pandas as pd
 import pytest
@@ -212,19 +213,100 @@ def test_an_image_only_run_has_no_pretraining(tmp_path, undrawn):
     assert "None." in page.text
 
 
+def added(run, name, frame):
+    """Text of the page's section on evaluations, with one more of them."""
+    (run / "evaluation").mkdir(exist_ok=True)
+    frame.to_csv(run / "evaluation" / f"{name}.csv", index=False)
+    return Page(report.page(run)).text.rpartition("Further evaluations")[2]
+
+
 def test_what_evaluate_wrote_is_added(run):
-    (run / "evaluation").mkdir()
     frame = pd.DataFrame(
-        {"direction": ["image to text"], "R@1": [0.25], "sentence": ["Secret."]}
+        {"best_of": ["image to text"], "R@1": [0.25], "sentence": ["Secret."]}
     )
-    frame.to_csv(run / "evaluation" / "retrieval.csv", index=False)
-    shown = Page(report.page(run))
-    assert "Retrieval of reports by images" in shown.text
-    assert "0.250 Secret." in shown.text
+    shown = added(run, "my_own", frame)
+    assert "my own" in shown
+    assert "best of R@1 sentence" in shown
+    assert "0.250 Secret." in shown
     of_people(run)
     hidden = Page(report.page(run)).text
     assert "0.250" in hidden
     assert "Secret." not in hidden
+
+
+INTERVALS = {
+    "metric": ["R@1", "median rank"],
+    "value": [0.25, 7.5],
+    "low": [0.1, np.nan],
+    "high": [0.4, np.nan],
+    "chance": [0.05, 10],
+    "note": ["", "interval not estimable: one subject"],
+    "n_subjects": [9, 1],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("retrieval", "direction"), ("grounding", "finding")]
+)
+def test_shares_and_ranks_are_read_with_their_intervals(run, name, key):
+    shown = added(run, name, pd.DataFrame({key: ["a", "b"], **INTERVALS}))
+    assert f"{key} metric value chance subjects note" in shown
+    assert "a R@1 0.250 [0.100, 0.400] 0.050 9" in shown
+    assert "b median rank 7.5 10.0 1 1" in shown
+    assert "interval not estimable: one subject" in shown
+    assert "n_subjects" not in shown
+
+
+def test_evaluations_of_before_their_notes_are_shown_too(run):
+    frame = pd.DataFrame({"direction": ["a", "b"], **INTERVALS})
+    assert "7.5 10.0 1" in added(run, "retrieval", frame.drop(columns="note"))
+
+
+@pytest.mark.parametrize("name", ["zero_shot", "probes"])
+def test_aucs_without_training_look_as_those_of_training(run, name):
+    results = pd.read_csv(run / "results.csv").assign(encoder="of_it")
+    row = results.iloc[0]
+    shown = added(run, name, results.drop_duplicates("label"))
+    cell = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}] (24/24)"
+    assert f"{row.label} {cell}" in shown
+    assert ("AUC" if name == "zero_shot" else "of it") in shown
+    assert "n_positive" not in shown
+
+
+def test_kinds_of_sentences_are_told_in_nats(run):
+    row = {
+        "kind": "Edema",
+        "read_out": "x",
+        "nats": 0.5,
+        "standard_error": 0.25,
+        "share": 0.5,
+        "carried": 0.25,
+        "n_sentences": 3,
+        "n_subjects": 2,
+    }
+    shown = added(run, "sentence_kinds", pd.DataFrame([row]))
+    assert "nats a sentence standard error (nats) share of pairs" in shown
+    assert "Edema 0.500 0.250 0.500 0.250 3 2" in shown
+
+
+def test_the_picture_of_an_evaluation_is_below_its_table(run):
+    frame = pd.DataFrame({"direction": ["a", "b"], **INTERVALS})
+    added(run, "retrieval", frame)
+    png = (run / "figures/data.png").read_bytes()
+    for name in ("aside", "retrieval"):
+        (run / f"evaluation/{name}.png").write_bytes(png)
+    alts = [image["alt"] for image in Page(report.page(run)).images]
+    assert alts[-2:] == [
+        f"Picture of the evaluation: {name}" for name in ("retrieval", "aside")
+    ]
+
+
+def test_notes_stand_below_their_table_each_once():
+    frame = pd.DataFrame({"label": list("abcd"), "note": ["x", None, "y", "x"]})
+    shown = Page(report_html.table(frame, "What.")).text
+    assert "label note a 1 b c 2 d 1 x y" in " ".join(shown.split())
+    bare = Page(report_html.table(frame.assign(note=""), "What.")).text
+    assert "note" not in bare
 
 
 def test_read_outs_of_test_pairs_are_shown_as_those_of_validation(run):
@@ -446,7 +528,7 @@ def test_an_interruption_at_the_end_is_a_failure(run):
     with open(run / "log.txt", "a") as file:
         file.writelines(STOPS[:1])
     (failure,) = findings(run)
-    assert failure.startswith("failure: 2026-01-02T03:05:00+00:00: pretrain: ")
+    assert failure.startswith("failure: 2026-01-02 03:05:00: pretrain: ")
     assert report_findings.stops(RunFolder(run)) == []
     assert "resumed" not in Page(report.page(run)).text
 
@@ -474,8 +556,8 @@ def test_a_warning_of_every_start_is_told_once(run):
         file.write("2026-01-02T03:06:00+00:00 WARNING small images\n")
         file.write("2026-01-02T03:06:00+00:00 WARNING casing\n")
     assert findings(run) == [
-        "warning: 2026-01-02T03:05:00+00:00: small images",
-        "warning: 2026-01-02T03:06:00+00:00: casing",
+        "warning: 2026-01-02 03:05:00: small images",
+        "warning: 2026-01-02 03:06:00: casing",
     ]
 
 
@@ -486,7 +568,7 @@ def test_an_auc_that_is_not_defined_is_told(run):
     results.loc[0, "note"] = "not defined: no positive"
     results.to_csv(run / "results.csv", index=False)
     (only,) = findings(run)
-    assert "pathology9, Edema, frozen: not defined: no positive." in only
+    assert "pathology9, Edema: frozen: not defined: no positive." in only
     assert "not defined (24/24)" in Page(report.page(run)).text
 
 

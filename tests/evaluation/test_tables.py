@@ -74,3 +74,13 @@ def test_csv_reads_back_as_text():
     back = pd.read_csv(io.StringIO(tables.csv(shown)), dtype=str)
     back = back.fillna("")
     pd.testing.assert_frame_equal(back, shown, check_dtype=False)
+
+
+def test_notes_are_numbered_and_the_table_is_not_changed():
+    shown = tables.summary(results())
+    numbered, found = tables.footnotes(shown)
+    assert found == ["not defined: no negative"]
+    assert numbered["note"].tolist() == ["", "", "1"]
+    assert shown.loc[2, "note"] == found[0]
+    same, none = tables.footnotes(shown.drop(columns="note"))
+    assert (list(same), none) == (["task", "label", "tuned"], [])

@@ -288,6 +288,7 @@ def _evaluated(
         confidence=recipe.evaluate.confidence,
         seed=recipe.seed,
     )
+    results = labelled.noted(results, recipe, dataset)
     run.write_csv("predictions.csv", predictions)
     run.write_csv("results.csv", results)
     folder = run.stage("figures")

@@ -1,6 +1,9 @@
 """Which labelled images re-training uses, their targets, and their score."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
+import pandas as pd
 
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
@@ -105,22 +108,71 @@ def one_class(recipe: Recipe, dataset: Dataset) -> list[str]:
     """
     if dataset.has_truth:
         return []
-    rows, found = dataset.rows("train"), []
-    for this in {task.name: task.whole for task in tasks(recipe)}.values():
-        drawn = rows["image_id"].isin(drawn_images(recipe, dataset, this))
-        train, test = (
-            _cut(this, targets(recipe, dataset, split, this, truth=False))
-            for split in ("train", "test")
-        )
-        for name, of_train, of_test in zip(
-            _names(this), train[drawn].T, test.T, strict=True
-        ):
-            label = f"{dataset.path}: {this.name}: {name}"
-            if lack := _lacking(of_train, "labelled training image"):
-                found.append(f"{label}: {lack}, so nothing is learned of it")
-            if lack := _lacking(of_test, "test image"):
-                found.append(f"{label}: {lack}, so it will have no AUC")
+    found = []
+    for (task, label, untaught), (_, _, unjudged) in zip(
+        _untaught(recipe, dataset), _unjudged(recipe, dataset), strict=True
+    ):
+        name = f"{dataset.path}: {task}: {label}"
+        if untaught:
+            found.append(f"{name}: {untaught}, so nothing is learned of it")
+        if unjudged:
+            found.append(f"{name}: {unjudged}, so it will have no AUC")
     return [f"{text}. {_OTHER_CLASSES}" for text in found]
+
+
+def noted(
+    results: pd.DataFrame, recipe: Recipe, dataset: Dataset
+) -> pd.DataFrame:
+    """Results with a note on each label that no training image taught.
+
+    Args:
+        results: as `auc.evaluate` returns them.
+        recipe: what was trained.
+        dataset: on which data.
+
+    Returns:
+        The same rows; `note` says so too of the mean that counts such a label.
+    """
+    notes: dict[tuple[str, str], str] = {}
+    for task, label, lack in _untaught(recipe, dataset):
+        if lack:
+            notes[task, label] = f"nothing was learned of it: {lack}"
+    for task in {task for task, _ in notes}:
+        labels = [label for of_task, label in notes if of_task == task]
+        notes[task, auc.MEAN] = f"nothing was learned of {', '.join(labels)}"
+    keys = zip(results["task"], results["label"], strict=True)
+    told = [
+        "; ".join(filter(None, (note, notes.get(key))))
+        for key, note in zip(keys, results["note"], strict=True)
+    ]
+    return results.assign(note=told)
+
+
+# task, label or cut, and the class that it lacks, in words
+_Lacks = Iterator[tuple[str, str, str]]
+
+
+def _untaught(recipe: Recipe, dataset: Dataset) -> _Lacks:
+    rows = dataset.rows("train")
+    for this in _whole(recipe):
+        drawn = rows["image_id"].isin(drawn_images(recipe, dataset, this))
+        known = targets(recipe, dataset, "train", this, truth=False)[drawn]
+        yield from _lacks(this, known, "labelled training image")
+
+
+def _unjudged(recipe: Recipe, dataset: Dataset) -> _Lacks:
+    for this in _whole(recipe):
+        known = targets(recipe, dataset, "test", this, truth=False)
+        yield from _lacks(this, known, "test image")
+
+
+def _whole(recipe: Recipe) -> Iterable[Task]:
+    return {task.name: task.whole for task in tasks(recipe)}.values()
+
+
+def _lacks(this: Task, known: np.ndarray, what: str) -> _Lacks:
+    for name, column in zip(_names(this), _cut(this, known).T, strict=True):
+        yield this.name, name, _lacking(column, what)
 
 
 def _lacking(known: np.ndarray, what: str) -> str:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -339,3 +341,35 @@ def test_labels_that_lack_a_class_are_told_before_training(tmp_path):
     for text, start in zip(told, starts, strict=True):
         assert text.startswith(f"{data.path}: {start}")
         assert "--shares" in text
+
+
+def test_results_note_the_labels_that_nothing_taught(tmp_path):
+    data = unlike(
+        tmp_path / "own", Edema=BOTH, Untaught=BOTH | {"train": (1, -2)}
+    )
+    changes = (
+        *("data.source=records", f"data.path={data.path}"),
+        *("retrain.tasks=[findings]", "retrain.findings=[Edema, Untaught]"),
+        *("retrain.labels=all", "evaluate.bootstrap=9"),
+    )
+    recipe = recipes.load("image_only", changes)
+    rows = data.rows("test")[["image_id", "study_id", "subject_id", "split"]]
+    predictions = pd.concat(
+        rows.assign(task="findings", encoder="image_only", label=label).assign(
+            target=np.arange(len(rows)) % 2,
+            score=np.random.default_rng(0).random(len(rows)),
+        )
+        for label in ("Edema", "Untaught")
+    )
+    run = Run.create(tmp_path / "run", recipe)
+    experiment._evaluated(recipe, run, data, predictions, Reporter())
+    written = pd.read_csv(run.path / "results.csv", index_col="label")
+    assert written["value"].notna().all()
+    assert written["note"].fillna("").to_dict() == {
+        "Edema": "",
+        "Untaught": "nothing was learned of it: no negative one among 32"
+        " labelled training images",
+        "mean": "nothing was learned of Untaught",
+    }
+    page = (run.path / "report.html").read_text()
+    assert "Untaught: nothing was learned of it: no negative one" in page

@@ -314,7 +314,11 @@ class _Keeper(keras.callbacks.Callback):
 def _intact(folder: Path) -> str:
     there = files.positions(folder)
     if not there:
-        return "There was none before; make room and start again."
+        return (
+            "It is the first of this stage; stages that are finished are"
+            " intact: make room and continue with --resume, which begins this"
+            " one anew."
+        )
     return (
         f"That of epoch {there[-1].epoch} is intact: make room and continue"
         " with --resume."

@@ -306,6 +306,25 @@ def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(
     assert_the_same(tmp_path, model, history, whole)
 
 
+def test_a_disk_full_at_the_first_checkpoint_begins_the_stage_anew(
+    tmp_path, whole, monkeypatch
+):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError) as caught:
+        patch.setattr(checkpoint_files, "_to_disk", full)
+        train(tmp_path)
+    assert str(caught.value).endswith(
+        "No space left on device. It is the first of this stage; stages that"
+        " are finished are intact: make room and continue with --resume, which"
+        " begins this one anew."
+    )
+    assert not resuming.has_checkpoint(tmp_path)
+    model, history = train(tmp_path)
+    assert_the_same(tmp_path, model, history, whole)
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     with pytest.raises(CutOffError):
         train(tmp_path, CutAt(Position(1, 1)))

@@ -312,9 +312,10 @@ def test_a_disk_full_at_the_first_checkpoint_begins_the_stage_anew(
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(TrainingError) as caught:
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoint_files, "_to_disk", full)
-        train(tmp_path)
+        with pytest.raises(TrainingError) as caught:
+            train(tmp_path)
     assert str(caught.value).endswith(
         "No space left on device. It is the first of this stage; stages that"
         " are finished are intact: make room and continue with --resume, which"

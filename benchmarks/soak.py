@@ -12,7 +12,10 @@ and one that is not met gives exit status 1.
 
 TensorFlow keeps what oneDNN compiled for the last 1024 shapes that each of its
 threads met. The loops that warm up pretrain for more epochs, to meet more of
-them sooner (`--fill`); without it, those caches are what grows for hours.
+them sooner (`--fill`); without it, those caches are what grows for hours. The
+tables have as many images each, as said in their column `split`: else the last
+batch of re-training would have a number of its own in each loop, and another
+hundred shapes (`--hashed`: the subjects alone say what is held out).
 
 It runs with MALLOC_ARENA_MAX=1, as `docs/scale.md` tells processes that train
 for long to do; set the variable before to see it with another number. pyarrow,
@@ -37,7 +40,7 @@ EPOCHS = 2  # of pretraining
 FILL = 20  # while warming up
 ARENAS = "MALLOC_ARENA_MAX"  # of glibc
 ARROW = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-IMAGES = 160
+IMAGES = {"train": 112, "validation": 24, "test": 24}
 LABEL = "Lung Opacity"  # half of the images: any split has both classes
 SMALL = (
     "data.source=records",
@@ -55,24 +58,36 @@ SMALL = (
 )
 
 
-def write_table(folder: Path, seed: int) -> Path:
+def write_table(folder: Path, seed: int, hashed: bool = False) -> Path:
     """Draws the phantom's pictures and reports as somebody's own table."""
     from kerasmi.data.sources.phantom import Phantom, generate
 
     folder.mkdir()
-    phantom = Phantom(train=IMAGES, validation=0, test=0, seed=seed)
+    phantom = Phantom(**IMAGES, seed=seed)
+    columns = ["image", "subject", "text", LABEL]
+    if not hashed:
+        columns.append("split")
     with open(folder / "own.csv", "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["image", "subject", "text", LABEL])
+        rows = csv.DictWriter(file, columns, extrasaction="ignore")
+        rows.writeheader()
         for number, record in enumerate(generate(phantom)):
             name = f"{number}.png"
             (folder / name).write_bytes(record.image)
-            label = record.truth[LABEL]
-            rows.writerow([name, record.subject_id, record.report, label])
+            rows.writerow(
+                {
+                    "image": name,
+                    "subject": record.subject_id,
+                    "text": record.report,
+                    LABEL: record.truth[LABEL],
+                    "split": record.split,
+                }
+            )
     return folder / "own.csv"
 
 
-def once(folder: Path, seed: int, epochs: int = EPOCHS) -> None:
+def once(
+    folder: Path, seed: int, epochs: int = EPOCHS, hashed: bool = False
+) -> None:
     """Table, import, run, evaluation and report, by the public functions."""
     from kerasmi import evaluating, experiment, recipe, runs
     from kerasmi.data.importing import import_items
@@ -80,7 +95,8 @@ def once(folder: Path, seed: int, epochs: int = EPOCHS) -> None:
     from kerasmi.evaluation import report
     from kerasmi.reporter import Reporter
 
-    source = Table(write_table(folder / "own", seed), labels=[LABEL])
+    table = write_table(folder / "own", seed, hashed)
+    source = Table(table, labels=[LABEL])
     records = folder / "records"
     # one thread decodes: a pool of processes would hide what it leaks
     import_items(source, records, image_size=64, workers=1)
@@ -107,6 +123,7 @@ def soak(
     seeds: int | None,
     warm_up: int = soak_verdict.WARM_UP,
     fill: int = FILL,
+    hashed: bool = False,
 ) -> list[soak_verdict.Loop]:
     """Loops until the time or the number is spent; prints each."""
     from kerasmi import experiment
@@ -122,7 +139,8 @@ def soak(
         folder = Path(tempfile.mkdtemp(prefix="kerasmi-soak-"))
         try:
             seed = number if seeds is None else number % seeds
-            once(folder, seed, fill if number <= warm_up else EPOCHS)
+            epochs = fill if number <= warm_up else EPOCHS
+            once(folder, seed, epochs, hashed)
             disk = size(folder)
         finally:
             shutil.rmtree(folder)
@@ -167,6 +185,11 @@ def main() -> int:
         default=FILL,
         help=f"epochs of pretraining while warming up ({EPOCHS} afterwards)",
     )
+    parser.add_argument(
+        "--hashed",
+        action="store_true",
+        help="other numbers of images in the splits of each table",
+    )
     asked = parser.parse_args()
     if not heap.is_known():
         sys.exit("what is allocated can be told with glibc 2.33 or later alone")
@@ -182,7 +205,12 @@ def main() -> int:
         distribute.make_deterministic()
         tf.config.list_logical_devices()
     loops = soak(
-        asked.minutes, asked.loops, asked.seeds, asked.warm_up, asked.fill
+        asked.minutes,
+        asked.loops,
+        asked.seeds,
+        asked.warm_up,
+        asked.fill,
+        asked.hashed,
     )
     try:
         bars = soak_verdict.verdict(loops, asked.warm_up)

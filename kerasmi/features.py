@@ -11,6 +11,7 @@ from keras import ops
 
 from kerasmi import (
     critics,  # noqa: F401  registers what a run was saved with
+    round_numbers,
     side_by_side,
 )
 from kerasmi.data import augment, pipeline, texts
@@ -49,9 +50,9 @@ class Features:
         self.recipe = recipe
         self.model = model
         self._tokenizer = model.text_encoder.word_pieces
-        self._image = _compiled(self._encode_images)
-        self._text = _compiled(self._encode_texts)
-        self._score = _compiled(model.score)
+        self._image = round_numbers.of_rows(_compiled(self._encode_images))
+        self._text = round_numbers.of_rows(_compiled(self._encode_texts))
+        self._score = round_numbers.of_pairs(_compiled(model.score))
         self._region_scores = _compiled(model.region_scores)
 
     @classmethod
@@ -168,8 +169,9 @@ class Features:
             texts: `(T, D_text)`.
         """
         found = np.empty((len(regions), len(texts)), np.float32)
-        wide = max(1, min(len(texts), SCORES_AT_ONCE // regions.shape[1]))
-        high = max(1, SCORES_AT_ONCE // (wide * regions.shape[1]))
+        most = max(1, SCORES_AT_ONCE // regions.shape[1])
+        wide = max(1, min(len(texts), round_numbers.rounded_down(most)))
+        high = round_numbers.rounded_down(max(1, most // wide))
 
         def fill(left: int, top: int) -> None:
             columns = tf.constant(texts[left : left + wide, None])

@@ -1,11 +1,12 @@
 """Validation and test images of a run, decoded once, and frozen features."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import tensorflow as tf
 
+from kerasmi import round_numbers
 from kerasmi.data import kept, pipeline
 from kerasmi.data.dataset import Dataset
 from kerasmi.models.image_encoder import ImageEncoder
@@ -84,15 +85,16 @@ def local_maps(
     return (tf.cast(lower(block), tf.float32) for block in images)
 
 
-def compiled(network: keras.Model) -> tf.function:
+def compiled(network: keras.Model) -> Callable[[Tensor], Tensor]:
     """A network in inference, traced once for blocks of any number."""
     shape = (None, *network.input_shape[1:])
     inputs = tf.TensorSpec(shape, network.inputs[0].dtype)
-    return tf.function(
+    traced = tf.function(
         lambda block: network(block, training=False),
         input_signature=[inputs],
         autograph=False,
     )
+    return round_numbers.of_rows(traced)
 
 
 def _fits(dataset: Dataset, split: str, floats: int) -> bool:

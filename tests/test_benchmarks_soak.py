@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import heap, soak
@@ -104,7 +105,17 @@ def test_loops_draw_anew_or_a_few_seeds_in_turn(monkeypatch, seeds, drawn):
     monkeypatch.setattr(soak, "once", lambda folder, *how: met.append(how))
     assert len(soak.soak(60, 5, seeds, warm_up=2, fill=9)) == 5
     # those that warm up fill TensorFlow's caches
-    assert met == list(zip(drawn, [9, 9, 2, 2, 2], strict=True))
+    expected = zip(drawn, [9, 9, 2, 2, 2], [False] * 5, strict=True)
+    assert met == list(expected)
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_tables_say_what_is_held_out_unless_it_is_hashed(tmp_path, hashed):
+    table = pd.read_csv(soak.write_table(tmp_path / "own", 1, hashed))
+    assert len(table) == 160
+    assert ("split" in table) is not hashed
+    if not hashed:
+        assert table["split"].value_counts().to_dict() == soak.IMAGES
 
 
 def test_it_starts_anew_with_one_arena_unless_their_number_is_set(monkeypatch):

@@ -106,6 +106,7 @@ GROUPS = {
             "retrainings",
             "labelled",
             "held_out_images",
+            "round_numbers",
             "side_by_side",
             "resuming",
             "stage_logs",

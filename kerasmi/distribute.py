@@ -18,8 +18,9 @@ UNEVEN = (
     "drop the remainder."
 )
 NO_NEGATIVES = (
-    "This batch has no negative pair: all its images are of one study. Use a "
-    "larger batch or shuffle the data."
+    "This batch has no negative pair: all its images with a text are of one "
+    "study, or none has a text. Use a larger batch, shuffle the data, or leave "
+    "out images without text."
 )
 
 

@@ -46,8 +46,8 @@ def packed(mask: Tensor) -> Packing:
     """The packing of texts; `L` becomes the length of the longest.
 
     Args:
-        mask: `(n, L)` int or bool, 0 where padded. The first place of a text
-            counts as a token whatever the mask says.
+        mask: `(n, L)` int or bool, 0 where padded; n may be 0. The first place
+            of a text counts as a token whatever the mask says.
 
     Returns:
         See `Packing`.
@@ -55,7 +55,7 @@ def packed(mask: Tensor) -> Packing:
     mask = tf.cast(mask, tf.bool)
     first = tf.one_hot(0, tf.shape(mask)[1], True, False, dtype=tf.bool)
     mask = mask | first
-    used = tf.where(tf.reduce_any(mask, axis=0))
+    used = tf.where(tf.reduce_any(mask, axis=0) | first)  # of no text too
     mask = mask[:, : tf.cast(used[-1, 0], tf.int32) + 1]
     places = tf.cast(tf.where(mask), tf.int32)
     flat = tf.reshape(tf.cast(mask, tf.int32), (-1,))

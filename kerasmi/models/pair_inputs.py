@@ -123,6 +123,12 @@ def _check_texts(token_ids: Any, padding_mask: Any) -> None:
             "for each image is an axis of length 1. Received: shape "
             f"{tuple(token_ids.shape)}, dtype {dtype}"
         )
+    if 0 in token_ids.shape[1:]:
+        raise ValueError(
+            "`token_ids`: expected a text for each image, and a token of each."
+            f" Received: shape {tuple(token_ids.shape)}. Leave images without "
+            "a report out of the data, as kerasmi.data.pairs does."
+        )
     one, other = tuple(token_ids.shape), tuple(padding_mask.shape)
     known = zip(one, other, strict=False)
     if len(one) != len(other) or any(

@@ -113,14 +113,18 @@ def test_images_of_one_study_are_not_each_others_negatives():
     np.testing.assert_allclose(logs["ceiling"], expected, rtol=1e-5)
 
 
-def test_a_batch_of_one_study_is_refused():
+@pytest.mark.parametrize("lack", ["studies", "texts"])
+def test_a_batch_of_one_study_or_without_text_is_refused(lack):
     made = model()
     made.compile("sgd")
-    data = dataset(batch(4, studies=[7, 7, 7, 7]), 4)
+    inputs = batch(4, studies=[7, 7, 7, 7] if lack == "studies" else None)
+    if lack == "texts":
+        inputs["padding_mask"][:] = 0
     with pytest.raises(
-        tf.errors.InvalidArgumentError, match="no negative pair"
+        tf.errors.InvalidArgumentError,
+        match=r"no negative pair.*of one study, or none has a text",
     ):
-        made.fit(data, verbose=0, shuffle=False)
+        made.fit(dataset(inputs, 4), verbose=0, shuffle=False)
 
 
 @pytest.mark.parametrize("loss", ["mine", losses.CPC("symmetric")])

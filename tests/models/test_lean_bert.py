@@ -296,3 +296,17 @@ def test_round_numbers_are_not_filled_up():
     assert layout.texts.shape == (32,)
     ids, _, _ = packing.distinct(np.arange(4)[:, None] * mask, mask)
     assert ids.shape == (4, 11)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_no_text_has_no_features_and_gives_no_gradient(pooling):
+    # a device may get no image of a last batch
+    made = encoder(pooling=pooling)
+    nothing = {name: part[:0] for name, part in texts().items()}
+    with tf.GradientTape() as tape:
+        features = made(nothing, training=True)
+        total = tf.reduce_sum(features)
+    assert features.shape == (0, 2, 8)
+    for gradient in tape.gradient(total, made.trainable_variables):
+        if gradient is not None:
+            assert not np.any(tf.convert_to_tensor(gradient))

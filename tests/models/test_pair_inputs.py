@@ -41,6 +41,19 @@ def changed(**values):
             r"`padding_mask`: expected .*\(4, 2, 6\). Received: \(4, 1, 6\)",
         ),
         (
+            changed(
+                token_ids=lambda x: x[:, :0], padding_mask=lambda x: x[:, :0]
+            ),
+            r"a text for each image.*\(4, 0, 6\).*without a report out",
+        ),
+        (
+            changed(
+                token_ids=lambda x: x[..., :0],
+                padding_mask=lambda x: x[..., :0],
+            ),
+            r"a token of each.*\(4, 2, 0\)",
+        ),
+        (
             changed(images=lambda x: x[:3]),
             "same number of images. Received: images of 3, token_ids of 4",
         ),

@@ -6,10 +6,12 @@ OUT/sentences.npz .csv    local scope: one for each sentence of each image
 OUT/reports.npz   .csv    global scope: one for each image with a report
 
 Arrays with a row for each region or text lie in a file while they are made:
-the regions of 250,000 images at the paper's scale are 8 GB.
+the regions of 250,000 images at the paper's scale are 8 GB. Texts stand beside
+their npz, a line each: an array would give each the room of the longest.
 """
 
 import dataclasses
+import json
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +31,7 @@ from kerasmi.runs import Run
 FORMATS = ("npz", "csv")
 FOLDER = "embeddings"
 IDS = ["image_id", "study_id", "subject_id"]
-FEATURES = "features"
+FEATURES, TEXT = "features", "text"
 # Floats that are copied or put into words at once.
 _AT_ONCE = 2_000_000
 
@@ -47,12 +49,13 @@ class Embedded:
     features: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What the npz holds: `features`, and each id as an array."""
+        """What the npz holds: `features`, and each id as an array; no text."""
         ids = {
             str(name): column.to_numpy()
             if pd.api.types.is_numeric_dtype(column)
             else column.to_numpy(dtype=str)
             for name, column in self.ids.items()
+            if name != TEXT
         }
         return {FEATURES: self.features, **ids}
 
@@ -189,7 +192,7 @@ def _texts(seen: HeldOutSplit, shown: bool, scratch: Path) -> Embedded:
     if seen.features.is_local:
         ids["sentence"] = np.concatenate([np.arange(len(n)) for n in numbers])
     if shown:
-        ids["text"] = [seen.distinct_texts[number] for number in text]
+        ids[TEXT] = [seen.distinct_texts[number] for number in text]
     distinct = seen.text_features
     blocks = (
         distinct[text[part]] for part in _parts(len(text), distinct.shape[1])
@@ -235,6 +238,8 @@ def _write(
     for name, one in made.items():
         if "npz" in formats:
             np.savez(folder / f"{name}.npz", **one.arrays())
+            if TEXT in one.ids:
+                _write_lines(folder / f"{name}.jsonl", one.ids[TEXT])
         if "csv" in formats:
             with (folder / f"{name}.csv").open("w", newline="") as stream:
                 for number, frame in enumerate(one.frames()):
@@ -246,3 +251,10 @@ def _write(
                         float_format="%.9g",
                         lineterminator="\n",
                     )
+
+
+def _write_lines(path: Path, texts: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for text in texts:
+            line = json.dumps({TEXT: text}, ensure_ascii=False)
+            stream.write(f"{line}\n")

@@ -52,6 +52,25 @@ def test_regions_are_never_all_in_memory(tmp_path):
     assert (found == np.arange(MANY)[:, None, None, None]).all()
 
 
+def test_one_long_text_makes_no_room_for_all(tmp_path):
+    texts = ["No effusion."] * MANY
+    texts[5] = 'Ödem \u2028 "quoted"\n' * 1000
+    ids = pd.DataFrame({"image_id": ["i"] * MANY, "text": texts})
+    made = {"sentences": Embedded(ids, np.zeros((MANY, 2), np.float32))}
+    tracemalloc.start()
+    try:
+        embedding._write(tmp_path, made, ["npz"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # as an array of one width they have 170 MB
+    assert peak < 2**20
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2**18
+    found = pd.read_json(tmp_path / "sentences.jsonl", lines=True)["text"]
+    assert found.tolist() == texts
+    assert np.load(tmp_path / "sentences.npz").files == ["features", "image_id"]
+
+
 @pytest.mark.parametrize("shape", [(7, 5), (7, 2, 3, 5), (0, 5)])
 def test_a_csv_is_made_of_parts_that_are_the_whole(monkeypatch, shape):
     rng = np.random.default_rng(0)

@@ -60,11 +60,12 @@ def embed(
                                         global
 
     Beside it, one value a row, stand image_id, study_id, subject_id, for
-    sentences also their number in the report from 0, and text where it may
-    be shown. Rows 0 and columns 0 of the regions are the upper left.
+    sentences also their number in the report from 0. Where it may be shown,
+    text is in a .jsonl, a line for each row. Rows 0 and columns 0 of the
+    regions are the upper left.
 
-    A CSV has the same columns, then f0, f1, ... of one feature a line; lines
-    of regions.csv also have row and column.
+    A CSV has the same columns and text, then f0, f1, ... of one feature a
+    line; lines of regions.csv also have row and column.
     """
     from kerasmi import runs
     from kerasmi.cli.console import ConsoleReporter

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a training saves at its next step, then stops."""
+"""Ctrl-C, SIGTERM, SIGHUP: a training saves at its next step, then stops."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,8 +27,18 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """Turns both signals into `Interrupted`, in the main thread."""
-    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    """Turns these signals into `Interrupted`, in the main thread.
+
+    A SIGHUP (the terminal was closed) that is ignored, as under nohup, stays
+    so.
+    """
+    ours = [
+        number
+        for number in SIGNALS
+        if number != signal.SIGHUP
+        or signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, _handle) for number in ours}
     try:
         yield
     finally:
@@ -89,4 +99,6 @@ def _handle(number: int, _: FrameType | None) -> None:
         words = "waits for steps that are under way; SIGKILL ends them unsaved"
     else:
         words = "stops when the step of each stage is saved"
-    _waiting[0].tell(f"{name}: {words}")
+    # nobody hears it where the terminal is gone
+    with contextlib.suppress(OSError):
+        _waiting[0].tell(f"{name}: {words}")

@@ -74,6 +74,32 @@ def test_a_request_is_noted_within_a_block_alone():
     assert not interruption.requested()
 
 
+def test_under_nohup_the_end_of_a_terminal_stops_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruption.handled():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_is_gone_keeps_nothing_from_being_saved():
+    def gone(text):
+        raise OSError("Input/output error")
+
+    done = []
+
+    def work():
+        with interruption.deferred(gone):
+            signal.raise_signal(signal.SIGHUP)
+            done.append("saved")
+
+    with interruption.handled(), pytest.raises(Interrupted):
+        work()
+    assert done == ["saved"]
+
+
 def test_the_handlers_of_before_come_back():
     before = [signal.getsignal(number) for number in interruption.SIGNALS]
     with interruption.handled():

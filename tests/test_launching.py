@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from kerasmi import cluster, launching
+from kerasmi import cluster, interruption, launching
 from kerasmi.cli import main
 from kerasmi.cli.launch import _devices
 from kerasmi.cluster import Cluster
@@ -106,7 +106,7 @@ main(["launch", "--workers", "2", "local_mine"])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", interruption.SIGNALS)
 def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, number):
     worker = tmp_path / "python"
     worker.write_text(

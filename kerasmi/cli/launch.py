@@ -52,7 +52,7 @@ def launch(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
 
     program = [sys.executable, "-m", "kerasmi.cli", "run", *arguments]
     try:
-        # a SIGTERM ends the workers too, which have a session of their own
+        # a signal ends the workers too, which have a session of their own
         with interruption.handled():
             status = launching.run(
                 program,

@@ -104,7 +104,7 @@ def _history(run: RunFolder) -> str:
         return ""
     return html.table(
         pd.DataFrame(rows),
-        "Stopped by Ctrl-C or SIGTERM, and resumed: history, no error.",
+        "Stopped by a signal, such as Ctrl-C, and resumed: history, no error.",
     )
 
 

@@ -4,8 +4,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
+import forked
 import keras
 import keras_hub
 import numpy as np
@@ -54,7 +54,7 @@ def joint_model(backbone=ExactBertBackbone, pooling="mean"):
     bert.set_weights(text.backbone.get_weights())
     text = TextEncoder(bert, text.tokenizer, pooling)
     model = ImageTextModel(plain.image_encoder, text, plain.critic)
-    model.compile("sgd", loss=losses.get("mine"))
+    model.compile("sgd", loss=losses.get("mine"), run_eagerly=True)
     return model
 
 
@@ -83,7 +83,7 @@ def run(tmp_path_factory):
         classifier = ImageClassifier(
             model.image_encoder, ("Edema Severity",), "softmax", "frozen"
         )
-        classifier.compile()
+        classifier.compile(run_eagerly=True)
         images = small_models.batch()["images"]
         grades = np.arange(len(images))[:, None] % 4
         classifier.fit(images, grades, batch_size=4, epochs=2, verbose=0)
@@ -122,23 +122,49 @@ def test_every_form_gives_equal_outputs_in_a_fresh_process(exported, told):
     assert float(told[2].split()[-1]) <= 1e-5
 
 
+@pytest.fixture(scope="module")
+def outside(run, exported, tmp_path_factory):
+    """Status and output of programs of others, by their names."""
+    programs = {
+        "tensorflow": (SERVE, exported),
+        "kerashub": (PLAIN, exported / "text_encoder"),
+    }
+    for folder in exported.iterdir():
+        programs[folder.name] = (code_of(folder), folder)
+    for backbone, pooling, blocked in CARDS:
+        work = tmp_path_factory.mktemp(blocked)
+        copy = shutil.copytree(run.path, work / "copy")
+        joint_model(backbone, pooling).save(copy / "pretrain" / "model.keras")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exporting, "_reload", lambda folder: "")
+            made = exporting.export(Run.open(copy), work / "out", ("preset",))
+        folder = made / "text_encoder"
+        code = f"import sys\nsys.modules[{blocked!r}] = None\n"
+        code += code_of(folder) + AFTER_THE_CARD
+        programs[f"without {blocked}"] = (code, folder)
+    done = forked.run(*programs.values())
+    return dict(zip(programs, done, strict=True))
+
+
+SERVE = (
+    "import sys, numpy as np, tensorflow as tf\n"
+    "for part in ('image_encoder', 'text_encoder'):\n"
+    "    serve = tf.saved_model.load(part + '/saved_model')"
+    ".signatures['serving_default']\n"
+    "    example = dict(np.load(part + '/example.npz'))\n"
+    "    expected = example.pop('outputs')\n"
+    "    example.pop('pooling', None)\n"
+    "    inputs = {k: tf.constant(v) for k, v in example.items()}\n"
+    "    found = serve(**inputs)['features'].numpy()\n"
+    "    assert np.abs(found - expected).max() <= 1e-5\n"
+    "assert not {'keras_hub', 'kerasmi'} & set(sys.modules)\n"
+)
+PLAIN = 'import keras_hub\nkeras_hub.models.Backbone.from_preset("preset")\n'
+
+
 @pytest.mark.slow
-def test_the_saved_model_needs_tensorflow_alone(exported):
-    code = (
-        "import sys, numpy as np, tensorflow as tf\n"
-        "for part in ('image_encoder', 'text_encoder'):\n"
-        "    folder = sys.argv[1] + '/' + part\n"
-        "    serve = tf.saved_model.load(folder + '/saved_model')"
-        ".signatures['serving_default']\n"
-        "    example = dict(np.load(folder + '/example.npz'))\n"
-        "    expected = example.pop('outputs')\n"
-        "    example.pop('pooling', None)\n"
-        "    inputs = {k: tf.constant(v) for k, v in example.items()}\n"
-        "    found = serve(**inputs)['features'].numpy()\n"
-        "    assert np.abs(found - expected).max() <= 1e-5\n"
-        "assert not {'keras_hub', 'kerasmi'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(exported)], check=True)
+def test_the_saved_model_needs_tensorflow_alone(outside):
+    assert outside["tensorflow"][0] == 0, outside["tensorflow"][1]
 
 
 def code_of(folder):
@@ -167,47 +193,34 @@ assert tokenizer.get_vocabulary()
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("backbone", "pooling", "blocked"),
-    [
-        (ExactBertBackbone, "mean", "onnx"),
-        (keras_hub.models.BertBackbone, "pooler", "kerasmi"),
-    ],
-)
-def test_the_code_of_the_card_runs_as_it_stands(
-    run, tmp_path, trusting, backbone, pooling, blocked
-):
-    copy = shutil.copytree(run.path, tmp_path / "copy")
-    joint_model(backbone, pooling).save(copy / "pretrain" / "model.keras")
-    made = exporting.export(Run.open(copy), tmp_path / "out", ("preset",))
-    folder = made / "text_encoder"
-    code = f"import sys\nsys.modules[{blocked!r}] = None\n"
-    code += code_of(folder) + AFTER_THE_CARD
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+CARDS = [
+    (ExactBertBackbone, "mean", "onnx"),
+    (keras_hub.models.BertBackbone, "pooler", "kerasmi"),
+]
 
 
 @pytest.mark.slow
-def test_the_code_of_the_cards_loads_every_form(exported):
+@pytest.mark.parametrize("blocked", [blocked for *_, blocked in CARDS])
+def test_the_code_of_the_card_runs_as_it_stands(outside, blocked):
+    status, said = outside[f"without {blocked}"]
+    assert status == 0, said
+
+
+@pytest.mark.slow
+def test_the_code_of_the_cards_loads_every_form(exported, outside):
     for folder in exported.iterdir():
-        code = code_of(folder)
         forms = set(os.listdir(folder)) - {"README.md", "example.npz"}
-        assert all(f'"{form}"' in code for form in forms)
-        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+        assert all(f'"{form}"' in code_of(folder) for form in forms)
+        status, said = outside[folder.name]
+        assert status == 0, said
 
 
 @pytest.mark.slow
-def test_plain_kerashub_does_not_take_the_exact_gelu_for_its_own(exported):
-    code = 'import keras_hub\nkeras_hub.models.Backbone.from_preset("preset")\n'
-    answer = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=exported / "text_encoder",
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 1
-    assert "no class registered" in answer.stderr
-    assert "ExactBertBackbone" in answer.stderr
+def test_plain_kerashub_does_not_take_the_exact_gelu_for_its_own(outside):
+    status, said = outside["kerashub"]
+    assert status == 1
+    assert "no class registered" in said
+    assert "ExactBertBackbone" in said
 
 
 @pytest.mark.slow

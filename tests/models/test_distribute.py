@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from dense_models import TEXTS, dense_model
 from small_models import batch, image_encoder, model
 
 from kerasmi import distribute
@@ -22,27 +23,29 @@ def batches(texts):
     return data.batch(8, drop_remainder=True)
 
 
-def trained(loss, scope, texts, scope_of, region="logsumexp"):
-    with scope_of():
-        made = model(scope=scope, region=region, normalize=True)
-        made.compile(keras.optimizers.SGD(0.01), loss=loss)
-    history = made.fit(batches(texts), epochs=1, verbose=0, shuffle=False)
-    return made, history.history
+def both(two_devices, make, loss, texts, rate=0.01):
+    """A model of `make` trained on one device, another on two, and logs."""
+    found = []
+    for scope_of in (contextlib.nullcontext, two_devices.scope):
+        with scope_of():
+            made = make()
+            made.compile(keras.optimizers.SGD(rate), loss=loss)
+        logs = made.fit(batches(texts), verbose=0, shuffle=False).history
+        found.append((made, logs))
+    return found
 
 
-def both(two_devices, loss, scope, texts, **settings):
-    one = trained(loss, scope, texts, contextlib.nullcontext, **settings)
-    two = trained(loss, scope, texts, two_devices.scope, **settings)
-    return one, two
-
-
-@pytest.mark.parametrize("loss", ["mine", "cpc"])
-@pytest.mark.parametrize(("scope", "texts"), [("local", 2), ("global", 1)])
+@pytest.mark.parametrize(
+    ("loss", "scope", "texts"), [("mine", "local", 2), ("cpc", "global", 1)]
+)
 def test_two_devices_take_the_same_steps_as_one(
     two_devices, loss, scope, texts
 ):
-    (one, logs), (two, logs_of_two) = both(two_devices, loss, scope, texts)
-    start = model(scope=scope, region="logsumexp", normalize=True).get_weights()
+    def make():
+        return model(scope=scope, region="logsumexp", normalize=True)
+
+    (one, logs), (two, logs_of_two) = both(two_devices, make, loss, texts)
+    start = make().get_weights()
     moved = max(
         np.abs(a - b).max()
         for a, b in zip(start, one.get_weights(), strict=True)
@@ -66,7 +69,12 @@ def test_two_devices_take_the_same_steps_as_one(
 
 @pytest.mark.parametrize("region", ["matched", "max"])
 def test_one_region_is_found_across_devices(two_devices, region):
-    (one, _), (two, _) = both(two_devices, "mine", "local", 2, region=region)
+    def make():
+        return dense_model(region)
+
+    (one, _), (two, _) = both(two_devices, make, "mine", TEXTS, rate=0.1)
+    start = zip(make().get_weights(), one.get_weights(), strict=True)
+    assert max(np.abs(a - b).max() for a, b in start) > 1e-4
     for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 

@@ -18,7 +18,7 @@ TARGETS = np.array([[0.0], [1.0], [0.0], [1.0]], "float32")
 
 def trained(made):
     """After a step, so that its optimizer has slots to be read."""
-    made.compile("adam")
+    made.compile("adam", run_eagerly=True)  # a trace costs a hundred steps
     if isinstance(made, ImageTextModel):
         made.fit(batch(4), verbose=0)
     else:

@@ -10,6 +10,7 @@ from kerasmi.models.heads import (
     severity_crossentropy,
 )
 from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_encoder import ImageEncoder
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((8, 16, 16, 1), np.float32)
@@ -248,8 +249,19 @@ def test_weights_of_classes_are_refused_where_an_image_has_several():
         model.train_on_batch(IMAGES, TARGETS, class_weight={0: 1.0, 1: 2.0})
 
 
+def dense_encoder():
+    """Two dense layers, for what is not about the network: quick to trace."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    lower = keras.Sequential(
+        [keras.Input((16, 16, 1)), layers.AveragePooling2D(4), layers.Dense(4)]
+    )
+    upper = keras.Sequential([keras.Input((4, 4, 4)), layers.Dense(3)])
+    return ImageEncoder(lower, upper)
+
+
 def one_label(head="multilabel"):
-    model = ImageClassifier(encoder(), ("Edema",), head)
+    model = ImageClassifier(dense_encoder(), ("Edema",), head)
     model.compile(keras.optimizers.SGD(0.1))
     return model
 

@@ -70,8 +70,9 @@ def test_every_tower_gets_a_gradient(loss, scope):
         assert max(size[id(v)] for v in tower.trainable_variables) > 1e-8
 
 
-@pytest.mark.parametrize("loss", ["mine", "cpc"])
-@pytest.mark.parametrize("scope", ["local", "global"])
+@pytest.mark.parametrize(
+    ("loss", "scope"), [("mine", "local"), ("cpc", "global")]
+)
 def test_one_batch_is_overfitted(loss, scope):
     made = model(scope=scope, normalize=True, hidden_dims=(32, 16))
     made.compile(keras.optimizers.Adam(3e-3), loss=loss)

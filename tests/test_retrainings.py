@@ -67,8 +67,12 @@ def retrained(folder, recipe, dataset, encoder=None, reporter=None):
 
 @pytest.mark.slow
 def test_two_at_once_come_out_as_one_after_the_other(
-    recipe, dataset, names, tmp_path, monkeypatch
+    dataset, tmp_path, monkeypatch
 ):
+    one_task = ("retrain.tasks=[pathology9]", "retrain.epochs=2")
+    recipe = recipes.load("local_mine", (*SMALL, *one_task))
+    names = list(stages.retraining(recipe, recipe.retrain.encoders))
+    assert len(names) == 2
     threads = set()
     real = retrain.run
 

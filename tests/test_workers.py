@@ -15,25 +15,24 @@ from kerasmi.runs import Run
 SUPPORT = Path(shared_work.__file__).parent
 
 
-def launched(folder, what, restarts=0):
-    """What either of two workers has, and what the launcher told."""
-    told = []
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """What either of two workers has, what the launcher told, and where."""
+    folder, told = tmp_path_factory.mktemp("workers"), []
     with pytest.MonkeyPatch.context() as patch:
         here = os.environ.get("PYTHONPATH", "")
         patch.setenv("PYTHONPATH", f"{SUPPORT}{os.pathsep}{here}")
-        program = [sys.executable, shared_work.__file__, str(folder), what]
-        status = launching.run(program, 2, restarts, told.append)
+        program = [sys.executable, shared_work.__file__, str(folder)]
+        status = launching.run(program, 2, 1, told.append)
     assert status == 0
     found = [dict(np.load(folder / f"{index}.npz")) for index in (0, 1)]
-    return found, told
+    return found, told, folder
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory):
+def workers(launched):
     """What either worker has, once both are done."""
-    found, told = launched(tmp_path_factory.mktemp("workers"), "all")
-    assert told == []
-    return found
+    return launched[0]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +82,9 @@ def test_keras_still_needs_both_overrides(workers):
 
 @pytest.mark.slow
 def test_a_worker_killed_mid_epoch_is_restarted_to_the_same_result(
-    two_devices, tmp_path
+    two_devices, launched, tmp_path
 ):
-    found, told = launched(tmp_path, "resume", restarts=1)
+    found, told, folder = launched
     assert told == [
         "worker 1 was ended by SIGKILL; all workers start anew and resume"
     ]
@@ -99,5 +98,5 @@ def test_a_worker_killed_mid_epoch_is_restarted_to_the_same_result(
                     worker[name], value, rtol=1e-5, atol=1e-6, err_msg=name
                 )
     # the chief's alone: three epochs, each once
-    history = (tmp_path / "run/pretrain/history.csv").read_text()
+    history = (folder / "run/pretrain/history.csv").read_text()
     assert len(history.splitlines()) == 4

@@ -1,6 +1,7 @@
 """What two replicas train, in one process or as two workers of TF_CONFIG.
 
 Run as a program it is one worker, and writes what it has to FOLDER/INDEX.npz.
+The first start of worker 1 kills itself, in a training that is resumed.
 """
 
 import os
@@ -204,14 +205,11 @@ def all_of_it(strategy):
     return {**joint(strategy), **own_loop(strategy), **classifier(strategy)}
 
 
-def main(folder, what):
+def main(folder):
     distribute.configure()
     strategy = distribute.strategy()
-    if what == "resume":
-        found = shared_run(strategy, folder)
-        np.savez(folder / f"{cluster.here().index}.npz", **found)
-        return
     found = {
+        **shared_run(strategy, folder),
         **chief_first(strategy, folder),
         **all_of_it(strategy),
         **as_shipped(strategy),
@@ -222,4 +220,4 @@ def main(folder, what):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))

@@ -195,12 +195,13 @@ def _served(
     from kerasmi.run_log import LOG, RunLog
 
     def end(address: str) -> None:
-        text = f"--data-service: {address} does not answer any more"
+        text = f"--data-service: {address} has ended or does not answer"
         # on a full disk the line on the screen is what counts
         with contextlib.suppress(OSError):
             RunLog(run.path / LOG, Reporter()).warning(text)
         reporter.message(
-            f"Error: {text}. Start it there again, and continue with: {again}"
+            f"Error: {text}. Start it, if it is not there again, and continue "
+            f"with: {again}"
         )
         # the main thread waits inside of TensorFlow, where nothing reaches it
         os._exit(FAILED)

@@ -71,7 +71,7 @@ def check(addresses: Sequence[str]) -> None:
                 f"--data-service: expected HOST:PORT. Received: {address!r}"
             )
         try:
-            _connect(address)
+            _connect(address).close()
         except OSError as error:
             raise RunError(
                 f"--data-service: {address} does not answer "
@@ -92,7 +92,9 @@ def watched(
     Args:
         addresses: `HOST:PORT` of each.
         gone: called once, in another thread, with the first where nobody
-            listens any more, or that is out of reach for `PATIENCE` seconds.
+            listens any more, also if another has started there since, which
+            knows nothing of the batches; or that is out of reach for
+            `PATIENCE` seconds.
     """
     done = threading.Event()
     if addresses:
@@ -109,25 +111,70 @@ def _watch(
     gone: Callable[[str], None],
     done: threading.Event,
 ) -> None:
-    heard = dict.fromkeys(addresses, time.monotonic())
-    while not done.wait(LOOK):
-        for address in addresses:
-            try:
-                _connect(address)
-            except ConnectionRefusedError:
-                silent = True
-            except OSError:
-                silent = time.monotonic() - heard[address] > PATIENCE
-            else:
-                heard[address], silent = time.monotonic(), False
-            if silent and not done.is_set():
-                gone(address)
-                return
+    links = {address: _Link(address) for address in addresses}
+    with contextlib.ExitStack() as held:
+        for link in links.values():
+            held.callback(link.close)
+        while not done.is_set():
+            for address, link in links.items():
+                if link.is_lost() and not done.is_set():
+                    gone(address)
+                    return
+            done.wait(LOOK)
 
 
-def _connect(address: str) -> None:
+class _Link:
+    """A connection to a server, a new one at each look.
+
+    The one before is kept until then, and its end is the end of that server,
+    also where another listens by now. A silent one is not kept for longer:
+    gRPC would end it.
+
+    Args:
+        address: `HOST:PORT`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._open: socket.socket | None = None
+        self._heard = time.monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether the server has ended, or was out of reach for too long."""
+        if self._open is not None and _has_ended(self._open):
+            return True
+        try:
+            new = _connect(self._address)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return time.monotonic() - self._heard > PATIENCE
+        self.close()
+        self._open, self._heard = new, time.monotonic()
+        return False
+
+    def close(self) -> None:
+        """Ends the connection, if there is one."""
+        if self._open is not None:
+            self._open.close()
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Whether the other side has closed it; what it said is not read twice."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(4096):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _connect(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    socket.create_connection((host, int(port)), _SECONDS).close()
+    return socket.create_connection((host, int(port)), _SECONDS)
 
 
 def spread(

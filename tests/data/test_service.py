@@ -141,6 +141,21 @@ def test_a_server_that_dies_is_told_of_and_one_that_lives_is_not(monkeypatch):
             assert told.get(timeout=30) == addresses[1]
 
 
+def test_a_server_that_another_takes_the_place_of_is_told_of(monkeypatch):
+    monkeypatch.setattr(service, "LOOK", 1.0)
+    told = queue.Queue()
+    first = socket.create_server(("127.0.0.1", 0))
+    port = first.getsockname()[1]
+    with service.watched([f"127.0.0.1:{port}"], told.put):
+        one, _ = first.accept()
+        one.sendall(b"what a server says first")
+        first.close()
+        one.close()
+        # before anybody looks
+        with socket.create_server(("127.0.0.1", port)):
+            assert told.get(timeout=30) == f"127.0.0.1:{port}"
+
+
 def test_a_network_may_be_down_for_a_while(monkeypatch):
     def out_of_reach(address):
         raise TimeoutError
@@ -194,7 +209,7 @@ def test_a_run_whose_server_dies_ends_and_says_how_to_go_on(tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: --data-service: 127.0.0.1:")
     assert line.endswith("AGAIN")
-    assert "does not answer" in (tmp_path / "log.txt").read_text()
+    assert "has ended or does not answer" in (tmp_path / "log.txt").read_text()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "here", "host:port"])

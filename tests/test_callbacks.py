@@ -9,7 +9,7 @@ from kerasmi import callbacks
 
 def test_the_region_rule_anneals_from_the_models_temperature_to_the_final():
     made = small_models.model(region="logsumexp", temperature=2.0)
-    made.compile(keras.optimizers.SGD(0.0), loss="cpc")
+    made.compile(keras.optimizers.SGD(0.0), loss="cpc", run_eagerly=True)
     seen = []
 
     class Watch(keras.callbacks.Callback):

@@ -20,7 +20,8 @@ from kerasmi.reporter import Reporter
 
 def train(folder):
     made = model(normalize=True)
-    made.compile(optimizers.paper(made, 1e-3, 1e-4), loss="cpc")
+    optimizer = optimizers.paper(made, 1e-3, 1e-4)
+    made.compile(optimizer, loss="cpc", run_eagerly=True)
     data = tf.data.Dataset.from_tensor_slices(batch(8, texts=2)).batch(4)
     pictures = batch(2)["images"][..., 0]
 

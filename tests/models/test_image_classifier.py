@@ -121,13 +121,14 @@ def test_the_encoder_given_is_never_changed():
 @pytest.mark.parametrize("trainable", ["frozen", "tuned"])
 def test_a_saved_classifier_continues_as_if_never_saved(tmp_path, trainable):
     model = ImageClassifier(encoder(), ("Edema",), trainable=trainable)
-    model.compile(keras.optimizers.Adam(1e-3))
+    model.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
     model.fit(IMAGES, TARGETS[:, :1], verbose=0, shuffle=False)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.encoder_mode == trainable
     assert len(loaded.trainable_variables) == len(model.trainable_variables)
     for one in (model, loaded):
+        one.run_eagerly = True
         one.fit(IMAGES, TARGETS[:, :1], verbose=0, shuffle=False)
     np.testing.assert_allclose(
         model.predict(IMAGES, verbose=0),
@@ -190,7 +191,7 @@ def test_a_batch_of_ignored_labels_costs_nothing(loss):
     ("head", "outputs"), [("softmax", 4), ("cumulative", 3)]
 )
 def test_ordinal_heads_have_their_outputs(head, outputs):
-    model = ImageClassifier(encoder(), ("Edema Severity",), head)
+    model = ImageClassifier(dense_encoder(), ("Edema Severity",), head)
     model.compile("sgd")
     logs = model.train_on_batch(IMAGES, np.array([[0, 1, 2, 3, -1, 0, 1, 2]]).T)
     assert np.isfinite(logs)
@@ -230,7 +231,7 @@ def test_severities_may_be_a_vector(head):
     levels = np.array([0.0, 3.0, -1.0])
     losses = []
     for targets in (levels, levels[:, None]):
-        model = ImageClassifier(encoder(), ("Edema Severity",), head)
+        model = ImageClassifier(dense_encoder(), ("Edema Severity",), head)
         model.set_weights([np.full(w.shape, 0.1) for w in model.weights])
         model.compile("sgd")
         losses.append(model.evaluate(IMAGES[:3], targets, verbose=0))
@@ -366,6 +367,6 @@ def test_of_a_data_set_such_a_target_makes_the_loss_nan(head, wrong):
 
 
 def test_a_loss_of_ones_own_may_take_other_targets():
-    model = ImageClassifier(encoder(), ("Edema",))
+    model = ImageClassifier(dense_encoder(), ("Edema",))
     model.compile("sgd", loss="binary_crossentropy")
     assert np.isfinite(model.train_on_batch(IMAGES, np.full((8, 1), 0.7)))

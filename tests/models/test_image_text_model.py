@@ -107,7 +107,7 @@ def test_fit_evaluate_and_predict_run_as_in_keras():
 def test_images_of_one_study_are_not_each_others_negatives():
     # without same-study pairs 2 images have no negative at all
     made = model()
-    made.compile("sgd", loss="cpc")
+    made.compile("sgd", loss="cpc", run_eagerly=True)
     inputs = batch(4, studies=[7, 7, 8, 9])
     logs = made.train_on_batch(inputs, return_dict=True)
     expected = np.mean([np.log(3), np.log(3), np.log(4), np.log(4)])
@@ -132,7 +132,8 @@ def test_a_batch_of_one_study_or_without_text_is_refused(lack):
 def test_a_saved_model_continues_as_if_never_saved(tmp_path, loss):
     inputs = batch(8, texts=2)
     made = model(normalize=True, region="logsumexp")
-    made.compile(optimizers.paper(made, 1e-3, warmup_steps=3), loss=loss)
+    optimizer = optimizers.paper(made, 1e-3, warmup_steps=3)
+    made.compile(optimizer, loss=loss, run_eagerly=loss != "mine")
     data = dataset(inputs, 4)
     made.fit(data, epochs=2, verbose=0, shuffle=False)
     made.save(tmp_path / "model.keras")
@@ -149,6 +150,7 @@ def test_a_saved_model_continues_as_if_never_saved(tmp_path, loss):
         assert float(loaded.objective.log_average) == average
     saved = made.get_weights()
     for one in (made, loaded):
+        one.run_eagerly = made.run_eagerly
         one.fit(data, epochs=2, verbose=0, shuffle=False)
     moved = [
         np.abs(a - b).max()
@@ -169,7 +171,8 @@ def test_a_saved_model_continues_as_if_never_saved(tmp_path, loss):
 
 def test_the_saved_optimizer_still_spares_biases_and_norms(tmp_path):
     made = model()
-    made.compile(optimizers.paper(made, 0.01, weight_decay=0.5))
+    optimizer = optimizers.paper(made, 0.01, weight_decay=0.5)
+    made.compile(optimizer, run_eagerly=True)
     made.train_on_batch(batch(4))
     made.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -218,7 +221,7 @@ def test_a_variable_without_a_gradient_is_left_alone(accumulate):
 def test_the_gradient_norm_is_that_of_the_gradient():
     # token ids repeat within a batch: the parts of a row must be added up
     made, inputs = model(normalize=True), batch(8, texts=2)
-    made.compile(keras.optimizers.SGD(1.0), loss="cpc")
+    made.compile(keras.optimizers.SGD(1.0), loss="cpc", run_eagerly=True)
     before = [np.array(v) for v in made.trainable_variables]
     logs = made.train_on_batch(inputs, return_dict=True)
     step = [
@@ -243,7 +246,8 @@ def test_features_scores_and_loss_are_float32_under_mixed_precision():
     for features in made.encode(inputs):
         assert features.dtype == "float32"
     assert made(inputs).dtype == "float32"
-    made.compile(keras.optimizers.SGD(0.01), loss="mine")
+    optimizer = keras.optimizers.SGD(0.01)
+    made.compile(optimizer, loss="mine", run_eagerly=True)
     before = [np.array(v) for v in made.trainable_variables]
     logs = made.train_on_batch(inputs, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
@@ -256,7 +260,7 @@ def test_features_scores_and_loss_are_float32_under_mixed_precision():
 def test_matched_selection_trains_but_is_read_as_max():
     inputs = batch(4)
     made = model(region="matched")
-    made.compile("sgd")
+    made.compile("sgd", run_eagerly=True)
     made.train_on_batch(inputs)
     same = model(region="max")
     same.set_weights(made.get_weights())
@@ -266,7 +270,7 @@ def test_matched_selection_trains_but_is_read_as_max():
 def test_keras_still_calls_what_is_overridden(monkeypatch):
     # private in Keras: a rename or removal must be noticed
     made, called = model(), []
-    made.compile("sgd")
+    made.compile("sgd", run_eagerly=True)
     monkeypatch.setattr(
         type(made), "_maybe_symbolic_build", lambda *a, **k: called.append(a)
     )
@@ -397,7 +401,7 @@ def test_layers_of_bert_that_were_frozen_are_frozen_when_read(tmp_path):
     assert "frozen" not in whole
     for name in ("token_embedding", "transformer_layer_0"):
         made.text_encoder.backbone.get_layer(name).trainable = False
-    made.compile(optimizers.paper(made), loss="cpc")
+    made.compile(optimizers.paper(made), loss="cpc", run_eagerly=True)
     made.fit(batch(8), verbose=0)
     made.save(tmp_path / "frozen.keras")
     loaded = keras.saving.load_model(tmp_path / "frozen.keras")

@@ -46,7 +46,7 @@ def test_what_a_missing_text_would_be_has_no_influence(loss, region):
     found = []
     for tokens in (inputs["token_ids"], other):
         made = model(region=region)
-        made.compile("sgd", loss=loss)
+        made.compile("sgd", loss=loss, run_eagerly=True)
         logs = made.train_on_batch(
             {**inputs, "token_ids": tokens}, return_dict=True
         )
@@ -58,7 +58,7 @@ def test_what_a_missing_text_would_be_has_no_influence(loss, region):
 
 def test_an_image_without_texts_is_a_negative_of_the_others():
     made = model()
-    made.compile("sgd", loss=losses.CPC("text_to_image"))
+    made.compile("sgd", loss=losses.CPC("text_to_image"), run_eagerly=True)
     inputs = without(without(batch(4, texts=2), 0, 0), 0, 1)
     logs = made.train_on_batch(inputs, return_dict=True)
     np.testing.assert_allclose(logs["ceiling"], np.log(4), rtol=1e-6)

@@ -161,7 +161,7 @@ def test_a_classifier_of_float16_is_read_with_its_optimizer(
     made = in_precision(
         "mixed_float16", lambda: ImageClassifier(image_encoder(), ("Edema",))
     )
-    made.compile("adam")
+    made.compile("adam", run_eagerly=True)
     images = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
     made.fit(images, np.ones((4, 1)), verbose=0)
     made.save(tmp_path / "model.keras")
@@ -177,7 +177,7 @@ def test_a_classifier_of_float16_is_read_with_its_optimizer(
 
 def test_a_model_of_float64_is_trained(in_precision):
     made = in_precision("float64", lambda: model(normalize=True))
-    made.compile("adam", loss="mine")
+    made.compile("adam", loss="mine", run_eagerly=True)
     logs = made.train_on_batch(batch(8), return_dict=True)
     assert np.isfinite(list(logs.values())).all()
     assert made(batch(8)).dtype == "float64"

@@ -101,5 +101,6 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
             "reliable": frame["calibrated_reliable"].map(
                 {True: "yes", False: "NO"}
             ),
+            "note": frame["calibrated_note"],
         }
     )

@@ -99,8 +99,8 @@ def _check_steps(recipe: Recipe, dataset: Dataset) -> None:
             raise RecipeError(
                 f"{recipe.name}: pretrain.batch_size: {settings.batch_size}, "
                 f"but {dataset.path} has "
-                f"{counted(texts, f'{split} image')} with text. Take a "
-                f"smaller one, or {_other_sets(recipe)}."
+                f"{counted(texts, f'{split} image')} with text. Take {texts} "
+                f"or fewer, or {_other_sets(recipe)}."
             )
     number = steps(settings, dataset)
     if settings.schedule != "constant" and number <= settings.warmup_steps:

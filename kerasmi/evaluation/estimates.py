@@ -366,7 +366,8 @@ def _judge(
         notes.append(
             f"less than 2.5 nats below the ceiling of its {n_negatives + 1} "
             "candidates, which may hold it down: "
-            "`kerasmi evaluate --mi --candidates` takes more"
+            "`kerasmi evaluate --mi --candidates` takes more, up to half of "
+            "the images"
         )
     elif not enough:
         notes.append("too few effective negatives: not to be trusted")

@@ -115,6 +115,7 @@ def read_outs(rows: pd.DataFrame) -> pd.DataFrame:
             "reliable": _of_it(rows, "reliable").map(
                 {True: "yes", False: "NO"}
             ),
+            "note": _of_it(rows, "note"),
         }
     )
 

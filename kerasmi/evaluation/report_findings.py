@@ -126,19 +126,37 @@ def _of_information(run: RunFolder) -> Iterator[str]:
         return
     if history is not None:
         yield from _of_bound(rows, history)
+    yield from _unreliable(rows)
     for row in rows.to_dict("records"):
         name = f"{row['name']} of the {row['pairs']} pairs"
-        note = row.get("calibrated_note")
-        note = note if isinstance(note, str) else ""
-        if not row.get("calibrated_reliable", True):
-            yield f"{name} is unreliable: {note or 'too few negatives'}."
-        elif not row["lower_bound"]:
-            yield f"{name}: {note or 'not a lower bound'}."
+        if row.get("calibrated_reliable", True) and not row["lower_bound"]:
+            yield f"{name}: {_note(row) or 'not a lower bound'}."
         if row["pairs"] == "shuffled" and _above(row, 0.0):
             yield (
                 f"{name} is {row['calibrated']:.3f} nats, more than {ERRORS} "
                 "standard errors above 0, though shuffled pairs share nothing."
             )
+
+
+def _unreliable(rows: pd.DataFrame) -> Iterator[str]:
+    """A sentence for all read-outs that one reason makes unreliable."""
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for row in rows.to_dict("records"):
+        if not row.get("calibrated_reliable", True):
+            reason = _note(row) or "too few negatives"
+            pairs.setdefault((row["name"], reason), []).append(row["pairs"])
+    names: dict[tuple[str, str], list[str]] = {}
+    for (name, reason), kinds in pairs.items():
+        names.setdefault((" and ".join(kinds), reason), []).append(name)
+    for (of, reason), found in names.items():
+        verb = "is" if len(found) == 1 and " " not in of else "are"
+        told = ", ".join(found)
+        yield f"{told} of the {of} pairs {verb} unreliable: {reason}."
+
+
+def _note(row: dict) -> str:
+    note = row.get("calibrated_note")
+    return note if isinstance(note, str) else ""
 
 
 def _of_bound(rows: pd.DataFrame, history: pd.DataFrame) -> Iterator[str]:

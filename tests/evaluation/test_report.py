@@ -603,6 +603,27 @@ def test_a_read_out_that_cannot_be_trusted_is_told(run):
     assert "4,000" not in shown
 
 
+def test_read_outs_unreliable_for_one_reason_are_one_warning(run):
+    path = run / "pretrain" / "mutual_information.csv"
+    rows = pd.read_csv(path)
+    rows["calibrated_reliable"] = False
+    rows["calibrated_note"] = "near its ceiling"
+    other = rows.assign(name="infonce_symmetric", calibrated_note="few")
+    pd.concat([rows, other, other.assign(name="nwj")]).to_csv(path, index=False)
+    one, many = findings(run)
+    name = rows["name"][0]
+    assert one.endswith(
+        f"{name} of the matched and shuffled pairs are unreliable: near its"
+        " ceiling."
+    )
+    assert many.endswith(
+        "infonce_symmetric, nwj of the matched and shuffled pairs are"
+        " unreliable: few."
+    )
+    page = Page(report.page(run)).text
+    assert page.count("near its ceiling") == 2  # the warning, and a note
+
+
 @pytest.mark.parametrize(
     ("best", "error", "told"),
     [(0.009, 0.001, 1), (0.011, 0.001, 0), (0.1, 0.04, 1), (0.13, 0.04, 0)],

@@ -18,6 +18,49 @@ Inputs = dict[str, Tensor]
 Encode = Callable[[Inputs], Sequence[Tensor]]
 
 
+def differentiated(
+    encode: Encode,
+    bound: Callable[..., tuple[Tensor, Any]],
+    inputs: Inputs,
+    parts: int,
+    shapes: Sequence[tuple[int, ...]],
+    state: Sequence[Any],
+    variables: Sequence[Any],
+    own: Sequence[Any],
+) -> tuple[Any, list[Tensor]]:
+    """What a bound gives of a whole batch, and the gradient of its share.
+
+    Args:
+        encode: from the inputs of a part to float32 features.
+        bound: from the features of the whole batch to the scalar that is
+            differentiated, and anything else.
+        inputs: of the whole batch, of `B` images.
+        parts: number of parts, a divisor of `B`.
+        shapes: of each of the features, without the first axis.
+        state: variables that encoding moves, see `features_in_parts`.
+        variables: all trainable weights.
+        own: those that `bound` reads; `encode` reads the others.
+
+    Returns:
+        What else `bound` gives, and a gradient for each of `variables`.
+    """
+    features = features_in_parts(encode, inputs, parts, shapes, state)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        share, found = bound(*features)
+    *upstream, of_own = tape.gradient(share, [*features, own])
+    names = {id(variable) for variable in own}
+    others = [each for each in variables if id(each) not in names]
+    of_others = gradients_in_parts(encode, inputs, parts, upstream, others)
+    gradients = {
+        id(variable): gradient
+        for variable, gradient in zip(
+            [*own, *others], [*of_own, *of_others], strict=True
+        )
+    }
+    return found, [gradients[id(variable)] for variable in variables]
+
+
 def features_in_parts(
     encode: Encode,
     inputs: Inputs,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasmi import losses, metrics
+from kerasmi import distribute, losses, metrics
 from kerasmi import pairs as pair_labels
 from kerasmi.types import Tensor
 
@@ -76,6 +76,11 @@ class Diagnostics:
         matched = ops.reshape(ops.max(pairs, axis=0), ops.shape(weights[:, 0]))
         for metric in self.of_weights:
             metric.update_state(matched, weights)
+
+
+def logs(metrics: list[keras.metrics.Metric]) -> dict[str, Tensor]:
+    """Results by name, as a step returns them."""
+    return distribute.rank_one({m.name: m.result() for m in metrics})
 
 
 def bound_metric(objective: losses.BoundLoss) -> keras.metrics.Metric:

@@ -11,11 +11,11 @@ from keras import ops
 from kerasmi import distribute
 from kerasmi.models import (
     class_targets,
+    compiling,
     direct_steps,
     freezing,
     loss_scale,
     pair_inputs,
-    parts,
     saving,
 )
 from kerasmi.models.heads import HEADS
@@ -26,7 +26,9 @@ TRAINABLE = ("frozen", "tuned")
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
-class ImageClassifier(keras.Model):
+class ImageClassifier(
+    direct_steps.DirectSteps, saving.SavedInParts, keras.Model
+):
     """The image encoder at its global level, then one fully connected layer.
 
     All variants share this architecture (the paper, Implementation Details:
@@ -140,7 +142,7 @@ class ImageClassifier(keras.Model):
 
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """As `keras.Model.compile`; the loss defaults to the head's own."""
-        parts.check_optimizer(optimizer)
+        compiling.check_optimizer(optimizer)
         kwargs.setdefault("loss", HEADS[self.head].loss)
         # Keras asks the policy of the session, which a loaded model need not
         # have
@@ -214,39 +216,18 @@ class ImageClassifier(keras.Model):
         """As Keras's, with logs that several workers can reduce."""
         return distribute.rank_one(super().test_step(data))
 
-    def make_train_function(self, force: bool = False) -> Any:
-        """As Keras's, with less around each step."""
-        make = super().make_train_function
-        return direct_steps.made(self, "train", make, force)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
-        # built in the constructor; Keras's own version fails under a strategy
-        return
-
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: it would be of the last layer alone, and not be read."""
-        raise ValueError(
-            "`quantize`: Keras quantizes no convolution, of which this "
-            "network is made. For a smaller file or faster predictions, "
-            "`export` it and quantize there, as TensorFlow Lite does."
-        )
-
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save`; refuses HDF5, which could not be read."""
-        saving.check_name(filepath)
-        super().save(filepath, *args, **kwargs)
+    # a quantised last layer alone would not be read
+    _not_quantized = (
+        "Keras quantizes no convolution, of which this network is made. For a "
+        "smaller file or faster predictions, `export` it and quantize there, "
+        "as TensorFlow Lite does."
+    )
 
     def get_config(self) -> dict[str, Any]:
         """The encoder serialised, and the settings."""
         return {
             "name": self.name,
-            "image_encoder": keras.saving.serialize_keras_object(
-                self.image_encoder
-            ),
+            **saving.serialized(self, ["image_encoder"]),
             "labels": list(self.labels),
             "head": self.head,
             "trainable": self.encoder_mode,
@@ -257,10 +238,7 @@ class ImageClassifier(keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "ImageClassifier":
         """Rebuilds the encoder, then the classifier; what was frozen is."""
-        config = dict(config)
-        config["image_encoder"] = keras.saving.deserialize_keras_object(
-            config["image_encoder"], custom_objects=custom_objects
-        )
+        config = saving.rebuilt(config, ["image_encoder"], custom_objects)
         encoder = config["image_encoder"]
         model = cls(**config)
         for part in ("lower", "upper"):

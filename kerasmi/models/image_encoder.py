@@ -50,7 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
-class ImageEncoder(keras.Model):
+class ImageEncoder(saving.SavedInParts, keras.Model):
     """Images to one feature vector per region, at one of two levels.
 
     `lower` maps an image to its local features, a grid of regions; `upper`
@@ -258,18 +258,11 @@ class ImageEncoder(keras.Model):
             return (1, 1)
         return tuple(self.lower.output_shape[1:3])
 
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save`; refuses HDF5, which could not be read."""
-        saving.check_name(filepath)
-        super().save(filepath, *args, **kwargs)
-
     def get_config(self) -> dict[str, Any]:
         """Parts serialised, as KerasHub's composite models do."""
-        serialize = keras.saving.serialize_keras_object
         config = {
             "name": self.name,
-            "lower": serialize(self.lower),
-            "upper": serialize(self.upper),
+            **saving.serialized(self, ["lower", "upper"]),
             "level": self.level,
             "pool": self.pool,
         }
@@ -291,12 +284,8 @@ class ImageEncoder(keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "ImageEncoder":
         """Rebuilds the parts, then the encoder; what was frozen is."""
-        config = dict(config)
+        config = saving.rebuilt(config, ["lower", "upper"], custom_objects)
         frozen = config.pop("frozen", {})
-        for part in ("lower", "upper"):
-            config[part] = keras.saving.deserialize_keras_object(
-                config[part], custom_objects=custom_objects
-            )
         encoder = cls(**config)
         # `with_level` may have left `upper` off the path
         on_path = {"lower"} if encoder.level == "local" else {"lower", "upper"}

@@ -25,3 +25,8 @@ def scaled(optimizer: Any, name: str) -> keras.optimizers.Optimizer:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer, name=name)
+
+
+def is_scaled(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether the optimizer scales the loss, and skips what overflows."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)

@@ -33,6 +33,13 @@ def text_specs(axes: int) -> dict[str, keras.InputSpec]:
     }
 
 
+def specs(image_shape: tuple[int, ...]) -> dict[str, keras.InputSpec]:
+    """What the joint model takes to score: images `(H, W, C)` and texts."""
+    shape = (None, *image_shape)
+    images = keras.InputSpec(dtype="float32", shape=shape, name="images")
+    return {"images": images, **text_specs(axes=3)}
+
+
 def is_text(inputs: dict[str, Tensor]) -> Tensor:
     """Which texts are more than padding, `(B, K)` int32 in {0, 1}."""
     mask = ops.cast(inputs["padding_mask"], "bool")

@@ -1,10 +1,14 @@
 """What an `ImageTextModel` is made of: encoders and a critic that fit it."""
 
+import math
 from typing import Any
 
 import keras
 
+from kerasmi import regions
 from kerasmi.critics import Critic
+
+NEGATIVES = ("global", "replica")
 
 
 def text_dim(text_encoder: keras.Model) -> int:
@@ -12,20 +16,6 @@ def text_dim(text_encoder: keras.Model) -> int:
     if hasattr(text_encoder, "dim"):
         return int(text_encoder.dim)
     return int(text_encoder.output_shape[-1])
-
-
-def check_optimizer(optimizer: Any) -> None:
-    """Refuses to compile without an optimizer, which Keras would not miss yet.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if optimizer is None:
-        raise ValueError(
-            "`optimizer`: expected one of Keras, such as 'adam', or "
-            "kerasmi.optimizers.paper(model). Received: None. Leave it out "
-            "where nothing is trained; `predict` needs no `compile`."
-        )
 
 
 def check(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
@@ -53,4 +43,26 @@ def check(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
         raise ValueError(
             "`critic`: expected a kerasmi.critics.Critic, such as "
             f"ConcatCritic(). Received: {type(critic).__name__}"
+        )
+
+
+def check_rules(region: str, temperature: float, negatives: str) -> None:
+    """Refuses rules of regions and negatives that there are not.
+
+    Raises:
+        ValueError: the argument is named, with what was expected.
+    """
+    if region not in regions.REGION_RULES:
+        raise ValueError(
+            f"`region`: expected one of {regions.REGION_RULES}. "
+            f"Received: {region!r}"
+        )
+    if negatives not in NEGATIVES:
+        raise ValueError(
+            f"`negatives`: expected one of {NEGATIVES}. Received: {negatives!r}"
+        )
+    if not 0 < temperature < math.inf:
+        raise ValueError(
+            "`temperature`: expected a number above 0; near 0 the rule is "
+            f"'max'. Received: {temperature}"
         )

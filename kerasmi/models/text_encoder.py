@@ -27,7 +27,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
-class TextEncoder(keras.Model):
+class TextEncoder(saving.SavedInParts, keras.Model):
     """Token ids to one feature vector per text.
 
     In training, each distinct text of a batch is encoded once and padding is
@@ -234,19 +234,9 @@ class TextEncoder(keras.Model):
         """`(..., L)` -> `(..., D_text)`."""
         return (*input_shape["token_ids"][:-1], self.dim)
 
-    def export(
-        self,
-        filepath: Any,
-        format: str = "tf_saved_model",
-        verbose: Any = None,
-        input_signature: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """As `keras.Model.export`; the signature is of texts `(n, L)`."""
-        # Keras looks for the shapes of a first call, which `built` stands for
-        if input_signature is None:
-            input_signature = [pair_inputs.text_specs(axes=2)]
-        super().export(filepath, format, verbose, input_signature, **kwargs)
+    @property
+    def _export_signature(self) -> Any:
+        return [pair_inputs.text_specs(axes=2)]
 
     def quantize(
         self,
@@ -262,18 +252,11 @@ class TextEncoder(keras.Model):
         self.backbone.quantize(mode, config=config, filters=filters, **kwargs)
         self.predict_function = None
 
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save`; refuses HDF5, which could not be read."""
-        saving.check_name(filepath)
-        super().save(filepath, *args, **kwargs)
-
     def get_config(self) -> dict[str, Any]:
         """Parts serialised, as KerasHub's composite models do."""
-        serialize = keras.saving.serialize_keras_object
         config = {
             "name": self.name,
-            "backbone": serialize(self.backbone),
-            "tokenizer": self.tokenizer and serialize(self.tokenizer),
+            **saving.serialized(self, ["backbone", "tokenizer"]),
             "pooling": self.pooling,
         }
         frozen = self._frozen()
@@ -293,12 +276,10 @@ class TextEncoder(keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "TextEncoder":
         """Rebuilds the parts, then the encoder."""
-        config = dict(config)
+        config = saving.rebuilt(
+            config, ["backbone", "tokenizer"], custom_objects
+        )
         frozen = config.pop("frozen", None)
-        for part in ("backbone", "tokenizer"):
-            config[part] = keras.saving.deserialize_keras_object(
-                config[part], custom_objects=custom_objects
-            )
         encoder = cls(**config)
         if frozen is not None:
             freezing.freeze(encoder.backbone, frozen)

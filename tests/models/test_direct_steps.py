@@ -36,7 +36,7 @@ def batches(number: int, size: int = 4) -> tf.data.Dataset:
 def directly(model: keras.Model) -> keras.Model:
     """The model, with its training steps called directly."""
     direct_steps.made(model, "train", model.make_train_function, False)
-    assert isinstance(model.train_function, direct_steps._DirectSteps)
+    assert isinstance(model.train_function, direct_steps._Traced)
     return model
 
 
@@ -93,7 +93,7 @@ def test_a_step_is_made_once_unless_it_is_forced():
     before = model.train_function
     assert direct_steps.made(model, "train", make, False) is before
     assert direct_steps.made(model, "train", make, True) is not before
-    assert isinstance(model.train_function, direct_steps._DirectSteps)
+    assert isinstance(model.train_function, direct_steps._Traced)
 
 
 def test_several_devices_are_left_to_keras(two_devices):
@@ -104,5 +104,5 @@ def test_several_devices_are_left_to_keras(two_devices):
 
 def assert_left_to_keras(model):
     made = direct_steps.made(model, "train", model.make_train_function, False)
-    assert not isinstance(made, direct_steps._DirectSteps)
+    assert not isinstance(made, direct_steps._Traced)
     assert made is model.train_function

@@ -116,3 +116,11 @@ def test_the_loss_of_an_unknown_pixel_is_nan():
     inputs = {**batch(4), "images": unknown_pixel()}
     history = made.fit(inputs, verbose=0).history
     assert np.isnan(history["loss"]).all()
+
+
+@pytest.mark.parametrize("make", [image_encoder, classifier])
+def test_networks_of_images_are_exported_as_by_keras(tmp_path, make):
+    made = make()
+    made.export(tmp_path / "model", verbose=False)
+    archive = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(archive.serve(IMAGES), made(IMAGES), atol=1e-6)

@@ -1,0 +1,97 @@
+"""What a model is compiled with: refused where Keras would not say it first."""
+
+from typing import Any
+
+import keras
+
+from kerasmi import distribute
+from kerasmi.models import loss_scale
+
+# of an optimizer, where Keras fails under a strategy or, for the last two,
+# clips each replica's share of the gradient, before the sum
+_BROKEN_UNDER_STRATEGY = (
+    "gradient_accumulation_steps",
+    "ema_overwrite_frequency",
+    "clipnorm",
+    "global_clipnorm",
+)
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Refuses to compile without an optimizer, which Keras would not miss yet.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if optimizer is None:
+        raise ValueError(
+            "`optimizer`: expected one of Keras, such as 'adam', or "
+            "kerasmi.optimizers.paper(model). Received: None. Leave it out "
+            "where nothing is trained; `predict` needs no `compile`."
+        )
+
+
+def check_accumulate(parts: Any) -> None:
+    """Refuses a number of parts of a batch that is none.
+
+    Raises:
+        ValueError: it is no integer of at least 1.
+    """
+    if not isinstance(parts, int) or parts < 1:
+        raise ValueError(
+            "Expected `accumulate` to be an integer of at least 1. "
+            f"Received: accumulate={parts}"
+        )
+
+
+def check_variables(variables: list[Any]) -> None:
+    """Refuses to train a model without a trainable weight.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not variables:
+        raise ValueError(
+            "Every layer is frozen: there is nothing to train. Set "
+            "`trainable = True` of the part that should learn, and "
+            "compile again."
+        )
+
+
+def optimizer_for(
+    model: keras.Model, optimizer: Any, one_device: dict[str, bool]
+) -> Any:
+    """The optimizer of a joint model: with a scale of the loss for float16.
+
+    Args:
+        model: what it trains.
+        optimizer: what `compile` was given.
+        one_device: whether each option of `compile` that one device alone can
+            do is asked for, by its name in the message.
+
+    Raises:
+        ValueError: no optimizer, or what several devices cannot do.
+    """
+    check_optimizer(optimizer)
+    is_float16 = loss_scale.is_float16(model)
+    if distribute.num_replicas() > 1:
+        asked = {**one_device, "mixed_float16": is_float16}
+        _check_under_strategy(optimizer, asked)
+    elif is_float16:
+        return loss_scale.scaled(optimizer, "loss_scale")
+    return optimizer
+
+
+def _check_under_strategy(optimizer: Any, asked: dict[str, bool]) -> None:
+    named = [name for name, is_asked in asked.items() if is_asked]
+    named += [
+        name
+        for name in _BROKEN_UNDER_STRATEGY
+        if getattr(optimizer, name, None)
+    ]
+    if named:
+        raise ValueError(
+            f"{', '.join(named)}: not possible on several devices, where "
+            "Keras fails or computes something else. Leave it out, or train "
+            "on one device."
+        )

@@ -1,0 +1,34 @@
+"""Training on a bound, in which no image and no class has a weight."""
+
+import functools
+import inspect
+from typing import Any
+
+import keras
+
+from kerasmi.models import pair_inputs
+
+
+class Unweighted:
+    """`fit` and `evaluate` that refuse weights, which a step would drop.
+
+    Written before `keras.Model` among the bases.
+    """
+
+    @functools.wraps(keras.Model.fit, assigned=(), updated=())
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`; refuses weights, as no pair has one."""
+        fit = super().fit  # type: ignore[misc]
+        return _checked(fit, args, kwargs)
+
+    @functools.wraps(keras.Model.evaluate, assigned=(), updated=())
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`; refuses weights, as no pair has one."""
+        evaluate = super().evaluate  # type: ignore[misc]
+        return _checked(evaluate, args, kwargs)
+
+
+def _checked(method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    given = inspect.signature(method).bind(*args, **kwargs)
+    pair_inputs.refuse_weights(given.arguments)
+    return method(*args, **kwargs)

@@ -11,15 +11,16 @@ from kerasmi.models import (
     accumulation,
     all_pairs,
     compiling,
-    direct_steps,
     gradient_norm,
     loss_scale,
     pair_inputs,
     parts,
     saving,
-    unweighted,
 )
 from kerasmi.models.diagnostics import Diagnostics, logs
+from kerasmi.models.direct_steps import DirectSteps
+from kerasmi.models.saving import SavedInParts
+from kerasmi.models.unweighted import Unweighted
 from kerasmi.types import Tensor
 
 NEGATIVES = parts.NEGATIVES
@@ -27,12 +28,7 @@ PARTS = ("image_encoder", "text_encoder", "critic")
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
-class ImageTextModel(
-    unweighted.Unweighted,
-    direct_steps.DirectSteps,
-    saving.SavedInParts,
-    keras.Model,
-):
+class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
     """Scores every image against every text of a batch, region by region.
 
     Trained by `fit` on dicts, without targets: the study ids decide which
@@ -109,9 +105,7 @@ class ImageTextModel(
             aggregation="only_first_replica",
             name="region_temperature",
         )
-        if not critic.built:
-            image_shape = (None, *image_encoder.output_shape[1:])
-            critic.build(image_shape, (None, parts.text_dim(text_encoder)))
+        parts.build_critic(critic, image_encoder, text_encoder)
         self.built = True
 
     # === Scores ===

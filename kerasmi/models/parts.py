@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from kerasmi import regions
 from kerasmi.critics import Critic
@@ -43,6 +44,50 @@ def check(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
         raise ValueError(
             "`critic`: expected a kerasmi.critics.Critic, such as "
             f"ConcatCritic(). Received: {type(critic).__name__}"
+        )
+
+
+def build_critic(
+    critic: Critic, image_encoder: keras.Model, text_encoder: keras.Model
+) -> None:
+    """Builds a critic for two encoders, if it is not yet, and tries it.
+
+    Scores of a large batch are made block by block, with gradients of
+    `head_weights` alone: a critic that reads others would train in small
+    batches, and fail in large ones.
+
+    Raises:
+        ValueError: the critic and the weight are named.
+    """
+    regions, image_dim = image_encoder.output_shape[1:]
+    words_dim = text_dim(text_encoder)
+    if not critic.built:
+        critic.build((None, regions, image_dim), (None, words_dim))
+    image, text = critic.project(
+        tf.zeros((1, regions or 1, image_dim)), tf.zeros((1, words_dim)), False
+    )
+    weights = [tf.convert_to_tensor(each) for each in critic.head_weights()]
+    name = type(critic).__name__
+    remedy = (
+        "Make layers in `build`, return their weights from `head_weights`, "
+        "and compute the scores with the `weights` that are given."
+    )
+    try:
+        with tf.GradientTape() as tape:
+            critic.region_scores(image, text, weights)
+            critic.row_scores(image, text[:, None], weights)
+    except ValueError as error:
+        # such as Keras's, of a layer that is made after `build`
+        raise ValueError(
+            f"`critic`: {name} makes no scores: {error} {remedy}"
+        ) from error
+    read = [
+        variable.name.split(":")[0] for variable in tape.watched_variables()
+    ]
+    if read:
+        raise ValueError(
+            f"`critic`: the scores of {name} read {read[0]!r}, which is none "
+            f"of the weights that `row_scores` is given. {remedy}"
         )
 
 

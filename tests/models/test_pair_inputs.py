@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from small_models import batch, image_encoder, model
 
-from kerasmi import critics, losses
+from kerasmi import critics, losses, pair_scores
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_text_model import ImageTextModel
 
@@ -135,6 +135,72 @@ def test_encoders_and_a_critic_of_ones_own_are_trained(tmp_path, region):
     made.save(tmp_path / "own.keras")
     loaded = keras.saving.load_model(tmp_path / "own.keras")
     np.testing.assert_array_equal(made(inputs), loaded(inputs))
+
+
+class Gated(Bilinear):
+    """Scores by a layer of its own, which no large batch could train."""
+
+    def build(self, region_features_shape, text_features_shape):
+        super().build(region_features_shape, text_features_shape)
+        self.gate = keras.layers.Dense(1, use_bias=False, name="gate")
+        self.gate.build((None, 4))
+
+    def row_scores(self, image, text, weights):
+        return self.gate(image * text)[..., 0]
+
+
+class LateGated(Bilinear):
+    """Makes its layer where it is met first."""
+
+    def row_scores(self, image, text, weights):
+        self.gate = keras.layers.Dense(1, use_bias=False, name="gate")
+        return self.gate(image * text)[..., 0]
+
+
+class LooseGated(Bilinear):
+    """Makes a layer that nobody keeps."""
+
+    def row_scores(self, image, text, weights):
+        return keras.layers.Dense(1, use_bias=False, name="gate")(image * text)[
+            ..., 0
+        ]
+
+
+class HandedGated(Gated):
+    """What the message says to do."""
+
+    def head_weights(self):
+        return [ops.convert_to_tensor(self.gate.kernel)]
+
+    def row_scores(self, image, text, weights):
+        return ops.matmul(image * text, weights[0])[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Gated, "the scores of Gated read '.*gate/kernel'"),
+        (LateGated, "LateGated makes no scores: You cannot add"),
+        (LooseGated, "the scores of LooseGated read '.*gate/kernel'"),
+    ],
+)
+def test_a_critic_that_would_fail_in_a_large_batch_is_refused(kind, words):
+    made = model()
+    words = rf"`critic`: {words}.*`head_weights`"
+    with pytest.raises(ValueError, match=words):
+        ImageTextModel(made.image_encoder, made.text_encoder, kind())
+
+
+def test_a_critic_that_hands_its_layer_over_is_trained_in_blocks(monkeypatch):
+    monkeypatch.setattr(pair_scores, "KEPT_FLOATS", {})
+    parts = model()
+    made = ImageTextModel(
+        parts.image_encoder, parts.text_encoder, HandedGated()
+    )
+    made.compile("sgd", loss="cpc")
+    before = np.array(made.critic.gate.kernel)
+    made.fit(batch(8, texts=2), verbose=0)
+    assert np.abs(np.array(made.critic.gate.kernel) - before).max() > 0
 
 
 @pytest.mark.parametrize(

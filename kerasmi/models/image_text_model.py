@@ -11,6 +11,7 @@ from kerasmi.models import (
     accumulation,
     all_pairs,
     compiling,
+    freezing,
     gradient_norm,
     loss_scale,
     pair_inputs,
@@ -362,20 +363,28 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Parts serialised, as KerasHub's composite models do."""
+        frozen = freezing.frozen(self.critic)
         return {
             "name": self.name,
             **saving.serialized(self, PARTS),
             "region": self.region,
             "temperature": self.temperature,
             "negatives": self.negatives,
+            **({"frozen": frozen} if frozen else {}),
         }
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "ImageTextModel":
-        """Rebuilds the parts, then the model."""
-        return cls(**saving.rebuilt(config, PARTS, custom_objects))
+        """Rebuilds the parts, then the model; what was frozen is."""
+        config = saving.rebuilt(config, PARTS, custom_objects)
+        frozen = config.pop("frozen", None)
+        model = cls(**config)
+        if frozen is not None:
+            # layers that a critic makes itself are not in its config
+            freezing.freeze(model.critic, frozen)
+        return model
 
     def get_compile_config(self) -> dict[str, Any]:
         """Optimizer and loss, for `.keras` files; none before `compile`."""

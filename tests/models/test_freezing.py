@@ -85,9 +85,31 @@ def all_of_bert_but_its_last_layer():
     return trained(made)
 
 
+def a_layer_of_the_critic():
+    made = model()
+    made.critic.image_projection.trainable = False
+    return trained(made)
+
+
+def the_norm_and_the_head_of_a_critic():
+    made = model(normalize=True)
+    made.critic.text_norm.trainable = False
+    made.critic.score.trainable = False
+    return trained(made)
+
+
+def a_critic():
+    made = model(normalize=True)
+    made.critic.trainable = False
+    return trained(made)
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        a_layer_of_the_critic,
+        the_norm_and_the_head_of_a_critic,
+        a_critic,
         a_probe,
         a_classifier_tuned_after_it_was_frozen,
         a_classifier_frozen_after_it_was_tuned,

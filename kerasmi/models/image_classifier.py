@@ -12,23 +12,23 @@ from kerasmi import distribute
 from kerasmi.models import (
     class_targets,
     compiling,
-    direct_steps,
     freezing,
     loss_scale,
     pair_inputs,
     saving,
 )
+from kerasmi.models.cloning import NotCloned
+from kerasmi.models.direct_steps import DirectSteps
 from kerasmi.models.heads import HEADS
 from kerasmi.models.image_encoder import ImageEncoder
+from kerasmi.models.saving import SavedInParts
 from kerasmi.types import Tensor
 
 TRAINABLE = ("frozen", "tuned")
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
-class ImageClassifier(
-    direct_steps.DirectSteps, saving.SavedInParts, keras.Model
-):
+class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
     """The image encoder at its global level, then one fully connected layer.
 
     All variants share this architecture (the paper, Implementation Details:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from kerasmi.models import freezing, image_preset, pair_inputs, saving
+from kerasmi.models.cloning import NotCloned
 from kerasmi.models.residual import residual_network
 from kerasmi.types import Tensor
 
@@ -50,7 +51,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
-class ImageEncoder(saving.SavedInParts, keras.Model):
+class ImageEncoder(NotCloned, saving.SavedInParts, keras.Model):
     """Images to one feature vector per region, at one of two levels.
 
     `lower` maps an image to its local features, a grid of regions; `upper`

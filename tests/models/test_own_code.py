@@ -1,5 +1,7 @@
 """Methods of Keras that a user's own code calls, where kerasmi must answer."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -124,3 +126,30 @@ def test_networks_of_images_are_exported_as_by_keras(tmp_path, make):
     made.export(tmp_path / "model", verbose=False)
     archive = tf.saved_model.load(str(tmp_path / "model"))
     np.testing.assert_allclose(archive.serve(IMAGES), made(IMAGES), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [image_encoder, classifier])
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_clone_without_its_methods_is_refused(make, recursive):
+    made = make()
+    with pytest.raises(ValueError, match=r"`clone_model`.*copy\.deepcopy"):
+        keras.models.clone_model(made, recursive=recursive)
+    copied = copy.deepcopy(made)
+    anew = type(made).from_config(made.get_config())
+    assert type(copied) is type(anew) is type(made)
+    np.testing.assert_array_equal(copied(IMAGES), made(IMAGES))
+
+
+@pytest.mark.parametrize("make", [model, text_encoder])
+def test_what_is_no_functional_model_is_cloned(make):
+    made = make()
+    cloned = keras.models.clone_model(made)
+    assert type(cloned) is type(made)
+    assert cloned.count_params() == made.count_params()
+
+
+def test_a_model_around_an_encoder_is_cloned_with_it():
+    images = keras.Input((16, 16, 1))
+    made = keras.Model(images, image_encoder()(images))
+    cloned = keras.models.clone_model(made)
+    assert type(cloned.layers[-1]) is type(image_encoder())

@@ -1,5 +1,6 @@
 """Keras callbacks: progress, TensorBoard, pictures, validation by AUC."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,19 +22,41 @@ class AnnealTemperature(keras.callbacks.Callback):
     Eq. 5's `max`. The weights of an epoch are saved with its temperature.
 
     Args:
-        final: temperature at the last step, in nats.
+        final: temperature at the last step, in nats, above 0.
         total_steps: steps of the whole training, at least 1.
+
+    Raises:
+        ValueError: a temperature or a number of steps that is none, or, in
+            `fit`, a model whose region rule has no temperature.
     """
 
     def __init__(self, final: float, total_steps: int) -> None:
         super().__init__()
-        if final <= 0:
+        # NaN is not above 0 either
+        if not 0 < final < math.inf:
             raise ValueError(
                 "`final`: expected a temperature above 0; near 0 the rule is "
                 f"'max'. Received: {final}"
             )
+        if total_steps < 1:
+            raise ValueError(
+                "`total_steps`: expected at least 1, the steps of the whole "
+                f"training. Received: {total_steps}"
+            )
         self.final = final
         self.total_steps = total_steps
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses a model on which the temperature would act on nothing."""
+        rule = getattr(self.model, "region", None)
+        if rule != "logsumexp":
+            raise ValueError(
+                "`AnnealTemperature`: expected a model with the region rule "
+                "'logsumexp', the only one with a temperature. Received: "
+                f"{type(self.model).__name__} of region={rule!r}. Give "
+                "ImageTextModel(..., region='logsumexp'), or leave the "
+                "callback out."
+            )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Sets the temperature of the step, by the updates made so far."""

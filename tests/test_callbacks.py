@@ -52,7 +52,21 @@ def test_pictures_are_of_every_epoch_or_of_eight_with_the_last(epochs):
     assert np.ptp(np.diff(sorted(drawn))) <= 1 if epochs > 1 else drawn == {0}
 
 
-@pytest.mark.parametrize("final", [0.0, -1.0])
+@pytest.mark.parametrize("final", [0.0, -1.0, np.nan, np.inf])
 def test_a_temperature_to_anneal_to_is_above_zero(final):
     with pytest.raises(ValueError, match=rf"`final`.*{final}"):
         callbacks.AnnealTemperature(final, total_steps=4)
+
+
+def test_steps_to_anneal_over_are_counted_from_one():
+    with pytest.raises(ValueError, match=r"`total_steps`.*Received: 0"):
+        callbacks.AnnealTemperature(0.5, total_steps=0)
+
+
+@pytest.mark.parametrize("region", ["max", "mean", "matched"])
+def test_a_rule_without_a_temperature_is_not_annealed(region):
+    made = small_models.model(region=region)
+    made.compile("sgd")
+    anneal = callbacks.AnnealTemperature(0.5, total_steps=4)
+    with pytest.raises(ValueError, match=rf"Anneal.*'logsumexp'.*{region!r}"):
+        made.fit(small_models.batch(4), verbose=0, callbacks=[anneal])

@@ -1,6 +1,5 @@
 """Keras callbacks: progress, TensorBoard, pictures, validation by AUC."""
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasmi.critics import check_temperature
 from kerasmi.optimizers import learning_rates
 from kerasmi.reporter import Reporter
 
@@ -26,18 +26,14 @@ class AnnealTemperature(keras.callbacks.Callback):
         total_steps: steps of the whole training, at least 1.
 
     Raises:
+        TypeError: a temperature that is no number.
         ValueError: a temperature or a number of steps that is none, or, in
             `fit`, a model whose region rule has no temperature.
     """
 
     def __init__(self, final: float, total_steps: int) -> None:
         super().__init__()
-        # NaN is not above 0 either
-        if not 0 < final < math.inf:
-            raise ValueError(
-                "`final`: expected a temperature above 0; near 0 the rule is "
-                f"'max'. Received: {final}"
-            )
+        check_temperature(final, "final")
         if total_steps < 1:
             raise ValueError(
                 "`total_steps`: expected at least 1, the steps of the whole "

@@ -2,6 +2,8 @@
 
 import abc
 import math
+import numbers
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -130,7 +132,8 @@ class ConcatCritic(Critic):
         `(B, N, C)` float32 scores, whatever the precision policy.
 
     Raises:
-        ValueError: If there is no hidden layer.
+        TypeError: If `hidden_dims` are no integers, as where one is meant.
+        ValueError: If there is no hidden layer, or one of no width.
     """
 
     def __init__(
@@ -140,12 +143,7 @@ class ConcatCritic(Critic):
         **kwargs: Any,
     ) -> None:
         super().__init__(normalize=normalize, **kwargs)
-        if not hidden_dims:
-            raise ValueError(
-                "Expected at least one hidden layer. "
-                f"Received: hidden_dims={hidden_dims!r}"
-            )
-        self.hidden_dims = tuple(hidden_dims)
+        self.hidden_dims = _widths(hidden_dims)
         first, *rest = self.hidden_dims
         dense, dtype = keras.layers.Dense, self.dtype_policy
         self.image_projection = dense(
@@ -232,8 +230,9 @@ class SeparableCritic(Critic):
         `(B, N, C)` float32 scores, whatever the precision policy.
 
     Raises:
+        TypeError: If the temperature is no number.
         ValueError: If the similarity is unknown or the temperature not
-            positive.
+            positive and finite.
     """
 
     def __init__(
@@ -252,11 +251,7 @@ class SeparableCritic(Critic):
             )
         if temperature is None:
             temperature = 0.07 if similarity == "cosine" else math.sqrt(dim)
-        if temperature <= 0:
-            raise ValueError(
-                "Expected `temperature` to be positive. "
-                f"Received: temperature={temperature}"
-            )
+        check_temperature(temperature)
         self.dim, self.similarity, self.temperature = (
             dim,
             similarity,
@@ -319,6 +314,52 @@ class SeparableCritic(Critic):
             "similarity": self.similarity,
             "temperature": self.temperature,
         }
+
+
+def check_temperature(temperature: Any, name: str = "temperature") -> None:
+    """Refuses what scores cannot be divided by.
+
+    Args:
+        temperature: Any value.
+        name: Of the argument, for the message.
+
+    Raises:
+        TypeError: No number.
+        ValueError: Not above 0, or not finite.
+    """
+    if isinstance(temperature, bool) or not isinstance(
+        temperature, numbers.Real
+    ):
+        raise TypeError(
+            f"`{name}`: expected a number. Received: {temperature!r} "
+            f"({type(temperature).__name__})"
+        )
+    # NaN is not above 0 either
+    if not 0 < float(temperature) < math.inf:
+        raise ValueError(
+            f"`{name}`: expected a finite number above 0. "
+            f"Received: {temperature}"
+        )
+
+
+def _widths(hidden_dims: Any) -> tuple[int, ...]:
+    if isinstance(hidden_dims, str) or not isinstance(hidden_dims, Iterable):
+        raise TypeError(
+            "`hidden_dims`: expected the width of each hidden layer, as in "
+            f"hidden_dims=(1024, 512). Received: {hidden_dims!r}"
+        )
+    widths = tuple(hidden_dims)
+    if not all(isinstance(each, numbers.Integral) for each in widths):
+        raise TypeError(
+            f"`hidden_dims`: expected integers. Received: {hidden_dims!r}"
+        )
+    widths = tuple(map(int, widths))
+    if not widths or min(widths) < 1:
+        raise ValueError(
+            "`hidden_dims`: expected at least one hidden layer, each of a "
+            f"width of at least 1. Received: {hidden_dims!r}"
+        )
+    return widths
 
 
 def _normalization(name: str) -> keras.layers.Layer:

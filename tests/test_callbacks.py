@@ -70,3 +70,8 @@ def test_a_rule_without_a_temperature_is_not_annealed(region):
     anneal = callbacks.AnnealTemperature(0.5, total_steps=4)
     with pytest.raises(ValueError, match=rf"Anneal.*'logsumexp'.*{region!r}"):
         made.fit(small_models.batch(4), verbose=0, callbacks=[anneal])
+
+
+def test_a_temperature_to_anneal_to_is_a_number():
+    with pytest.raises(TypeError, match=r"`final`.*'0.5' \(str\)"):
+        callbacks.AnnealTemperature("0.5", total_steps=4)

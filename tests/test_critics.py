@@ -207,14 +207,19 @@ def test_all_weights_exist_after_build():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: critics.ConcatCritic(()), "Received: hidden_dims="),
+        (lambda: critics.ConcatCritic(()), r"`hidden_dims`.*Received: \(\)"),
+        (lambda: critics.ConcatCritic((8, 0)), r"`hidden_dims`.*\(8, 0\)"),
+        (
+            lambda: critics.SeparableCritic(temperature=math.nan),
+            "`temperature`.*Received: nan",
+        ),
         (
             lambda: critics.SeparableCritic(similarity="dot"),
             "Received: similarity='dot'",
         ),
         (
             lambda: critics.SeparableCritic(temperature=0.0),
-            "Received: temperature=0.0",
+            "`temperature`.*Received: 0.0",
         ),
         (
             lambda: critics.ConcatCritic((8,))(_image(2)[:, 0], TEXT),
@@ -225,6 +230,21 @@ def test_all_weights_exist_after_build():
 def test_wrong_arguments_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("widths", [64, "64", (64.0,), None])
+def test_widths_of_another_kind_are_named(widths):
+    with pytest.raises(TypeError, match=r"`hidden_dims`.*Received"):
+        critics.ConcatCritic(widths)
+
+
+@pytest.mark.parametrize("temperature", ["1", True, [1.0]])
+def test_a_temperature_of_another_kind_is_named(temperature):
+    with pytest.raises(TypeError, match=r"`temperature`: expected a number"):
+        critics.SeparableCritic(temperature=temperature)
+    # numbers of numpy are numbers
+    critics.SeparableCritic(dim=4, temperature=np.float32(0.5))
+    critics.ConcatCritic([np.int64(4)])
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def check(inputs: Any, study_ids: bool = False) -> None:
             f"`{missing[0]}`: expected among the inputs. Received: "
             f"{', '.join(inputs)}"
         )
+    if study_ids:
+        check_ids(inputs["study_ids"])
     check_images(inputs["images"])
     _check_texts(inputs["token_ids"], inputs["padding_mask"])
     sizes = {name: inputs[name].shape[0] for name in names}
@@ -90,6 +92,22 @@ def check(inputs: Any, study_ids: bool = False) -> None:
         raise ValueError(
             "Expected inputs of the same number of images. Received: "
             + ", ".join(f"{name} of {size}" for name, size in sizes.items())
+        )
+
+
+def check_ids(study_ids: Any) -> None:
+    """Refuses study ids that are no integers.
+
+    Raises:
+        ValueError: what they are, and how to number them.
+    """
+    dtype = getattr(study_ids, "dtype", type(study_ids))
+    name = getattr(dtype, "name", None) or str(dtype)
+    if "int" not in name:
+        raise ValueError(
+            "`study_ids`: expected an array of integers, one for each image; "
+            f"float32 cannot tell neighbouring ids apart. Received: {name}. "
+            "Names are numbered by np.unique(ids, return_inverse=True)[1]."
         )
 
 

@@ -1,13 +1,12 @@
 """What an `ImageTextModel` is made of: encoders and a critic that fit it."""
 
-import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasmi import regions
-from kerasmi.critics import Critic
+from kerasmi.critics import Critic, check_temperature
 
 NEGATIVES = ("global", "replica")
 
@@ -95,6 +94,7 @@ def check_rules(region: str, temperature: float, negatives: str) -> None:
     """Refuses rules of regions and negatives that there are not.
 
     Raises:
+        TypeError: a temperature that is no number.
         ValueError: the argument is named, with what was expected.
     """
     if region not in regions.REGION_RULES:
@@ -106,8 +106,4 @@ def check_rules(region: str, temperature: float, negatives: str) -> None:
         raise ValueError(
             f"`negatives`: expected one of {NEGATIVES}. Received: {negatives!r}"
         )
-    if not 0 < temperature < math.inf:
-        raise ValueError(
-            "`temperature`: expected a number above 0; near 0 the rule is "
-            f"'max'. Received: {temperature}"
-        )
+    check_temperature(temperature)

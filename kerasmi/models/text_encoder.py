@@ -53,6 +53,9 @@ class TextEncoder(saving.SavedInParts, keras.Model):
 
     Output shape:
         `(..., D_text)`.
+
+    Raises:
+        ValueError: if texts have more tokens than BERT has positions.
     """
 
     def __init__(
@@ -175,6 +178,7 @@ class TextEncoder(saving.SavedInParts, keras.Model):
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         """Features of the texts; see the class."""
         token_ids, mask = inputs["token_ids"], inputs["padding_mask"]
+        self._check_length(token_ids.shape[-1])
         leading = ops.shape(token_ids)[:-1]
         length = ops.shape(token_ids)[-1]
         token_ids = ops.reshape(token_ids, (-1, length))
@@ -184,6 +188,15 @@ class TextEncoder(saving.SavedInParts, keras.Model):
         else:
             features = self._features(token_ids, mask, training)
         return ops.reshape(features, (*leading, self.dim))
+
+    def _check_length(self, length: int | None) -> None:
+        longest = self.backbone.max_sequence_length
+        if length is not None and length > longest:
+            raise ValueError(
+                f"`token_ids`: expected at most {longest} tokens in a text, "
+                "for which this BERT has positions. Received: texts of "
+                f"{length}. Cut them, [CLS] and [SEP] included."
+            )
 
     def _lean_features(self, token_ids: Tensor, mask: Tensor) -> Tensor:
         token_ids, mask, which = packing.distinct(token_ids, mask)

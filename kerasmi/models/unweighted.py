@@ -1,7 +1,8 @@
-"""Training on a bound, in which no image and no class has a weight."""
+"""Training on a bound: without weights of images, with ids that are numbers."""
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -31,4 +32,8 @@ class Unweighted:
 def _checked(method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = inspect.signature(method).bind(*args, **kwargs)
     pair_inputs.refuse_weights(given.arguments)
+    inputs = given.arguments.get("x")
+    if isinstance(inputs, Mapping) and "study_ids" in inputs:
+        # Keras says of an array of strings only that it is none of numbers
+        pair_inputs.check_ids(inputs["study_ids"])
     return method(*args, **kwargs)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from small_models import batch, image_encoder, model
 
@@ -93,6 +94,33 @@ def test_parts_that_do_not_fit_are_named(part, value, words):
     }
     with pytest.raises(ValueError, match=words):
         ImageTextModel(**{**parts, part: value})
+
+
+@pytest.mark.parametrize(
+    "ids", [["a", "b", "c", "d"], [1.0, 2.0, 3.0, 4.0]], ids=["names", "floats"]
+)
+@pytest.mark.parametrize(
+    ("method", "settings"), [("fit", {"shuffle": False}), ("evaluate", {})]
+)
+def test_study_ids_that_are_no_integers_are_named(method, settings, ids):
+    made = model()
+    made.compile("sgd")
+    inputs = {**batch(4), "study_ids": np.array(ids)}
+    for data in (inputs, tf.data.Dataset.from_tensors(inputs)):
+        with pytest.raises(ValueError, match=r"`study_ids`.*return_inverse"):
+            getattr(made, method)(data, verbose=0, **settings)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_texts_longer_than_bert_has_positions_are_named(training):
+    inputs = batch(2, length=513)
+    with pytest.raises(ValueError, match=r"at most 512 .*texts of 513"):
+        model()(inputs, training=training)
+
+
+def test_a_temperature_that_is_no_number_is_named():
+    with pytest.raises(TypeError, match=r"`temperature`.*'1' \(str\)"):
+        model(region="logsumexp", temperature="1")
 
 
 @keras.saving.register_keras_serializable(package="tests")

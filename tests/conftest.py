@@ -13,10 +13,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def pytest_collection():
     # before any test file is read: logical devices are fixed once TensorFlow
     # starts, and a file may make a tensor
+    gc.disable()
     from kerasmi import distribute
 
     distribute.set_intra_op_threads(1)  # as the phantom's recipes ask
     distribute.configure(4)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    # two workers take files in this order: a long one must not be the last
+    if hasattr(config, "workerinput"):
+        slow = {i.path for i in items if i.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish():
@@ -24,6 +33,7 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 5)
+    gc.enable()
 
 
 @pytest.fixture

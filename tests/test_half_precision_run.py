@@ -29,10 +29,15 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_a_run_in_half_precision_ends_with_finite_numbers(tmp_path, precision):
+@pytest.mark.parametrize(
+    ("precision", "recipe"),
+    [("mixed_float16", "local_mine"), ("mixed_bfloat16", "local_cpc")],
+)
+def test_a_run_in_half_precision_ends_with_finite_numbers(
+    tmp_path, precision, recipe
+):
     run = tmp_path / "run"
-    words = ["run", "local_mine", *SMALL, f"precision={precision}"]
+    words = ["run", recipe, *SMALL, f"precision={precision}"]
     done = CliRunner().invoke(main, [*words, "--output", str(run)])
     assert done.exit_code == 0, done.output
     for stage in ("pretrain", "retrain/edema_severity/tuned"):

@@ -34,6 +34,7 @@ from kerasmi.evaluation import (
 from kerasmi.evaluation import representation_figures as pictured
 from kerasmi.features import Features
 from kerasmi.held_out_split import HeldOutSplit
+from kerasmi.recipe import Recipe
 from kerasmi.reporter import Reporter, counted
 from kerasmi.runs import Run
 
@@ -297,10 +298,12 @@ class Evaluation:
 def open_data(run: Run, reporter: Reporter) -> Dataset:
     """The data that a run was of; a phantom is drawn again where it is gone.
 
+    A relative path is that of the folder where the run was started.
+
     Raises:
         DataError: they are gone, or are not those of the run any more.
     """
-    dataset = build.data(run.recipe, run.data_folder, reporter)
+    dataset = build.data(_from_anywhere(run), run.data_folder, reporter)
     made = run.facts("pretrain").get("data_fingerprint")
     if made is not None and made != dataset.fingerprint:
         raise DataError(
@@ -309,3 +312,12 @@ def open_data(run: Run, reporter: Reporter) -> Dataset:
             f" {made[:12]}; bring the old data back, or run again."
         )
     return dataset
+
+
+def _from_anywhere(run: Run) -> Recipe:
+    """The recipe, its data found though another folder is the current one."""
+    data, known = run.recipe.data, run.known_data().get("path")
+    if data.path is None or data.path.exists() or known is None:
+        return run.recipe
+    found = data.model_copy(update={"path": Path(known)})
+    return run.recipe.model_copy(update={"data": found})

@@ -7,6 +7,7 @@ from keras import ops
 
 from kerasmi import distribute, pair_scores, regions, repeated_texts
 from kerasmi.critics import Critic
+from kerasmi.models import pair_inputs
 from kerasmi.pairs import IGNORED, label_pairs
 from kerasmi.types import Tensor
 
@@ -88,6 +89,9 @@ def reduced(
             scores = kind.reduced_scores(
                 critic, images, texts, weights, rules.region, rules.temperature
             )
+        if not training:
+            # a step of training knows it by its gradient, at no cost
+            scores = pair_inputs.unknown_where_unknown(image_features, scores)
     if not is_shared:
         pairs = _labels(rules, study_ids, is_text)
         pairs = distribute.block_diagonal(pairs, fill=IGNORED)

@@ -25,7 +25,6 @@ from kerasmi.models.unweighted import Unweighted
 from kerasmi.types import Tensor
 
 NEGATIVES = parts.NEGATIVES
-PARTS = ("image_encoder", "text_encoder", "critic")
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
@@ -64,8 +63,9 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
     Output shape:
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands
-        at `[i, j * K + k]`. `predict` compares each image with the texts of
-        its own batch alone; `encode` and `score` compare all.
+        at `[i, j * K + k]`; NaN where the image has a pixel that is NaN.
+        `predict` compares each image with the texts of its own batch alone;
+        `encode` and `score` compare all.
 
     Example:
         >>> model.compile(kerasmi.optimizers.paper(model), loss="mine")
@@ -124,7 +124,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         Both are float32, under mixed precision too.
 
         Raises:
-            ValueError: an input that is missing or does not fit the others.
+            ValueError: an input that does not fit the others.
         """
         pair_inputs.check(inputs)
         image_features = self.image_encoder(inputs["images"], training=training)
@@ -132,10 +132,11 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
             {name: inputs[name] for name in ("token_ids", "padding_mask")},
             training=training,
         )
-        return (
-            ops.cast(image_features, "float32"),
-            ops.cast(text_features, "float32"),
-        )
+        features = ops.cast(image_features, "float32")
+        if not training:
+            images = inputs["images"]
+            features = pair_inputs.unknown_where_unknown(images, features)
+        return features, ops.cast(text_features, "float32")
 
     def score(
         self,
@@ -160,14 +161,14 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         images, texts = self.critic.project(
             image_features, all_pairs.rows(text_features), training
         )
-        return pair_scores.reduced_scores(
-            self.critic,
-            images,
-            texts,
-            self.critic.head_weights(),
-            rules.of_pairs,
-            rules.temperature,
+        weights = self.critic.head_weights()
+        kind = rules.of_pairs, rules.temperature
+        scores = pair_scores.reduced_scores(
+            self.critic, images, texts, weights, *kind
         )
+        if training:
+            return scores
+        return pair_inputs.unknown_where_unknown(image_features, scores)
 
     def region_scores(
         self,
@@ -177,7 +178,8 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
     ) -> Tensor:
         """`(B, N, B' * K)` scores before the region rule; see `score`."""
         texts = all_pairs.rows(text_features)
-        return self.critic(image_features, texts, training=training)
+        scores = self.critic(image_features, texts, training=training)
+        return pair_inputs.unknown_where_unknown(image_features, scores)
 
     def _reduced(
         self, inputs: dict[str, Tensor], training: bool
@@ -366,7 +368,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         frozen = freezing.frozen(self.critic)
         return {
             "name": self.name,
-            **saving.serialized(self, PARTS),
+            **saving.serialized(self, parts.PARTS),
             "region": self.region,
             "temperature": self.temperature,
             "negatives": self.negatives,
@@ -378,7 +380,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "ImageTextModel":
         """Rebuilds the parts, then the model; what was frozen is."""
-        config = saving.rebuilt(config, PARTS, custom_objects)
+        config = saving.rebuilt(config, parts.PARTS, custom_objects)
         frozen = config.pop("frozen", None)
         model = cls(**config)
         if frozen is not None:

@@ -126,15 +126,16 @@ def check_images(images: Any) -> None:
 
 
 def unknown_where_unknown(images: Tensor, features: Tensor) -> Tensor:
-    """The features, NaN for an image that has a pixel that is NaN.
+    """The features, NaN for an image of which a number is NaN.
 
     On a CPU a ReLU makes 0 of NaN, and so features like any other.
 
     Args:
-        images: `(B, H, W, C)`.
-        features: `(B, ...)`.
+        images: `(B, ...)`, such as pixels or features of regions.
+        features: `(B, ...)`, such as features or scores.
     """
-    is_unknown = ops.any(ops.isnan(images), axis=(1, 2, 3))
+    axes = tuple(range(1, len(images.shape)))
+    is_unknown = ops.any(ops.isnan(images), axis=axes)
     shape = (-1, *(1 for _ in features.shape[1:]))
     nan = ops.cast(float("nan"), features.dtype)
     return ops.where(ops.reshape(is_unknown, shape), nan, features)

@@ -9,6 +9,7 @@ from kerasmi import regions
 from kerasmi.critics import Critic, check_temperature
 
 NEGATIVES = ("global", "replica")
+PARTS = ("image_encoder", "text_encoder", "critic")
 
 
 def text_dim(text_encoder: keras.Model) -> int:

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from small_models import batch, image_encoder, model
 
+from kerasmi.critics import ConcatCritic
 from kerasmi.models.image_classifier import ImageClassifier
+from kerasmi.models.image_text_model import ImageTextModel
 
 IMAGES = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
 
@@ -153,3 +155,32 @@ def test_a_model_around_an_encoder_is_cloned_with_it():
     made = keras.Model(images, image_encoder()(images))
     cloned = keras.models.clone_model(made)
     assert type(cloned.layers[-1]) is type(image_encoder())
+
+
+@pytest.mark.parametrize("region", ["max", "logsumexp", "matched"])
+def test_a_held_out_pixel_that_is_unknown_is_told_by_the_joint_model(region):
+    # as in training: a ReLU of the critic, too, makes 0 of NaN
+    made = model(region=region)
+    made.compile("sgd")
+    inputs = {**batch(4, texts=2), "images": unknown_pixel()}
+    scores = made.predict(inputs, verbose=0)
+    assert np.isnan(scores[1]).all()
+    assert np.isfinite(scores[[0, 2, 3]]).all()
+    assert np.isnan(made.region_scores(*made.encode(inputs))[1]).all()
+    found = made.evaluate(inputs, verbose=0, return_dict=True)
+    assert np.isnan(found["loss"])
+    assert np.isnan(found["mutual_information"])
+
+
+def test_an_encoder_of_ones_own_need_not_tell_of_an_unknown_pixel():
+    images = keras.Input((16, 16, 1))
+    maps = keras.layers.Conv2D(4, 4, 4, activation="relu")(images)
+    parts = model()
+    made = ImageTextModel(
+        keras.Model(images, keras.layers.Reshape((-1, 4))(maps)),
+        parts.text_encoder,
+        ConcatCritic((4,)),
+    )
+    scores = made.predict({**batch(4), "images": unknown_pixel()}, verbose=0)
+    assert np.isnan(scores[1]).all()
+    assert np.isfinite(scores[[0, 2, 3]]).all()

@@ -16,6 +16,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ FORMATS = ("npz", "csv")
 FOLDER = "embeddings"
 IDS = ["image_id", "study_id", "subject_id"]
 FEATURES, TEXT = "features", "text"
+_REMEDY = "give another --output"
 # Floats that are copied or put into words at once.
 _AT_ONCE = 2_000_000
 
@@ -121,13 +123,14 @@ def embed(
     dataset = representations.open_data(run, reporter)
     model = Features.open(run)
     with (
-        output_files.new_folder(folder) as partial,
+        output_files.new_folder(folder, remedy=_REMEDY) as partial,
         tempfile.TemporaryDirectory(prefix=".", dir=partial) as scratch,
     ):
         made = embedded(
             model, dataset, split, show_text, reporter, Path(scratch)
         )
-        _write(partial, made, formats)
+        with output_files.written(folder, remedy=_REMEDY):
+            _write(partial, made, formats)
     for name, one in made.items():
         shape = ", ".join(map(str, one.features.shape))
         reporter.message(f"{name}: ({shape}) float32")
@@ -217,19 +220,27 @@ def _on_disk(path: Path, rows: int, blocks: Iterable[np.ndarray]) -> np.ndarray:
         blocks: `(b, ...)` each, at least one.
     """
     # Written as a stream: a full disk is an error, where a map is a crash.
-    with path.open("wb") as stream:
+    with output_files.written(path, remedy=_REMEDY):
+        stream = path.open("wb")
+    with stream:
         shape: tuple[int, ...] = ()
+        # making a block may fail too, which is not told as of this file
         for block in blocks:
-            if not shape:
-                shape = (rows, *block.shape[1:])
-                header = {"descr": "<f4", "fortran_order": False}
-                np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
-                    stream, {**header, "shape": shape}
-                )
-            stream.write(np.ascontiguousarray(block, "<f4").data)
+            with output_files.written(path, remedy=_REMEDY):
+                if not shape:
+                    shape = (rows, *block.shape[1:])
+                    _write_header(stream, shape)
+                stream.write(np.ascontiguousarray(block, "<f4").data)
+                stream.flush()
     # refused where the rows are not as many as the header says
     whole: np.ndarray = np.load(path, mmap_mode="r")
     return whole
+
+
+def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    write = np.lib.format.write_array_header_1_0
+    write(stream, header)  # type: ignore[no-untyped-call]
 
 
 def _write(

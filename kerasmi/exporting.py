@@ -12,10 +12,8 @@ must give the outputs of `example.npz`. The data is not needed.
 
 import importlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,13 @@ import numpy as np
 import tensorflow as tf
 
 import kerasmi.critics  # noqa: F401  registers what a run was saved with
-from kerasmi import model_card, model_description, reloading, stages
+from kerasmi import (
+    model_card,
+    model_description,
+    output_files,
+    reloading,
+    stages,
+)
 from kerasmi.errors import RunError
 from kerasmi.models import loading
 from kerasmi.models.image_classifier import ImageClassifier
@@ -76,26 +80,13 @@ def export(
     if set(formats) == {"preset"}:
         # a classifier has none: no folder without a model
         parts.pop("classifier", None)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
-        )
-        try:
-            for name, model in parts.items():
+    told = RunError, "give another --output"
+    with output_files.new_folder(folder, *told) as partial:
+        for name, model in parts.items():
+            with output_files.written(folder, *told):
                 _write(run, stage, name, model, partial / name, formats)
-                tell(f"{name}: {', '.join(_forms(partial / name))}")
-            tell(f"reloaded: {_reload(partial)}")
-            partial.chmod(0o755)
-            partial.rename(folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise RunError(
-            f"{folder}: cannot be written: {error.strerror or error}; give"
-            " another --output"
-        ) from None
+            tell(f"{name}: {', '.join(_forms(partial / name))}")
+        tell(f"reloaded: {_reload(partial)}")
     return folder
 
 

@@ -64,7 +64,7 @@ def write(path: Path, make: Callable[[Path], object]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
+    with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=".", suffix=path.suffix, dir=path.parent
@@ -78,41 +78,62 @@ def write(path: Path, make: Callable[[Path], object]) -> None:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}"
-        ) from None
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def written(
+    path: Path, kind: type[KerasmiError] = OutputError, remedy: str = ""
+) -> Iterator[None]:
+    """Tells what the system refuses of the block as a path not written.
+
+    Args:
+        path: what is written.
+        kind: of the error.
+        remedy: what to do, such as "give another --output".
+
+    Raises:
+        KerasmiError: of the kind, for an OSError of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"{path}: cannot be written: {error.strerror or error}"
+        raise kind(f"{reason}; {remedy}" if remedy else reason) from None
+
+
+@contextlib.contextmanager
+def new_folder(
+    path: Path, kind: type[KerasmiError] = OutputError, remedy: str = ""
+) -> Iterator[Path]:
     """A folder to fill; at the end it has its name, or is gone if that failed.
+
+    What fails inside the block is raised as it is, as it need not be of
+    writing: see `written`.
 
     Args:
         path: the folder to make; its parents are made too.
+        kind: of the error.
+        remedy: what to do, see `written`.
 
     Yields:
         The folder to write to, beside its place.
 
     Raises:
-        OutputError: it cannot be written.
+        KerasmiError: of the kind: it cannot be made, or not get its name.
     """
-    try:
+    with written(path, kind, remedy):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(
             tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
         )
-        try:
-            yield beside
+    try:
+        yield beside
+        with written(path, kind, remedy):
             beside.chmod(0o755)
             beside.rename(path)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}"
-        ) from None
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
 
 
 def slug(text: str, longest: int = 32) -> str:

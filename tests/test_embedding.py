@@ -9,6 +9,7 @@ import pytest
 
 from kerasmi import embedding
 from kerasmi.embedding import Embedded
+from kerasmi.output_files import OutputError
 from kerasmi.reporter import Reporter
 
 MANY, DIM = 2048, 256  # images; their regions have 32 MiB
@@ -90,3 +91,16 @@ def test_too_few_rows_are_refused(tmp_path):
     blocks = [np.zeros((2, 3), np.float32)]
     with pytest.raises(ValueError, match="mmap"):
         embedding._on_disk(tmp_path / "x.npy", 3, blocks)
+
+
+def test_what_cannot_be_read_is_not_told_as_what_cannot_be_written(tmp_path):
+    def blocks():
+        yield np.zeros((1, 2), "float32")
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        embedding._on_disk(tmp_path / "a.npy", 2, blocks())
+    with pytest.raises(
+        OutputError, match=r"b\.npy: cannot be written.*--output"
+    ):
+        embedding._on_disk(tmp_path / "gone/b.npy", 2, blocks())

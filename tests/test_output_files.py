@@ -1,8 +1,11 @@
 """Files that a command writes: refused at once, else whole or not at all."""
 
+import os
+
 import pytest
 
 from kerasmi import output_files
+from kerasmi.errors import RunError
 from kerasmi.output_files import OutputError
 
 
@@ -60,3 +63,37 @@ def test_a_new_folder_must_not_exist_and_another_may(tmp_path):
     with pytest.raises(OutputError, match="exists; give another --output"):
         output_files.check_folder(tmp_path, new=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_has_its_name_only_when_it_is_whole(tmp_path):
+    with output_files.new_folder(tmp_path / "a/b") as beside:
+        (beside / "x").write_text("1")
+        assert not (tmp_path / "a/b").exists()
+    assert os.listdir(tmp_path / "a") == ["b"]
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_fails_inside_a_new_folder_is_told_as_what_it_is(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"records\.tfrecord"),
+        output_files.new_folder(tmp_path / "a"),
+    ):
+        (tmp_path / "records.tfrecord").read_bytes()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_is_refused_is_told_as_asked(tmp_path):
+    (tmp_path / "file").write_text("")
+    words = r"a: cannot be written: .*; give another --output$"
+    with (
+        pytest.raises(RunError, match=words),
+        output_files.new_folder(
+            tmp_path / "file/a", RunError, "give another --output"
+        ),
+    ):
+        pass
+    with (
+        pytest.raises(OutputError, match="b: cannot be written: No space"),
+        output_files.written(tmp_path / "b"),
+    ):
+        raise OSError(28, "No space left on device")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from kerasmi import output_files
 from kerasmi.checkpoints import bert, reference
 from kerasmi.errors import CheckpointError
 from kerasmi.models.image_encoder import ImageEncoder
@@ -60,7 +61,7 @@ def save(encoder: keras.Model, destination: Path, force: bool = False) -> None:
         CheckpointError: the destination exists or cannot be written.
     """
     check(destination, force)
-    try:
+    with output_files.written(destination, CheckpointError):
         destination.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(
             tempfile.mkdtemp(
@@ -71,10 +72,6 @@ def save(encoder: keras.Model, destination: Path, force: bool = False) -> None:
             _write(encoder, beside, destination)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise CheckpointError(
-            f"{destination}: cannot be written: {error.strerror or error}"
-        ) from None
 
 
 def _write(encoder: keras.Model, beside: Path, destination: Path) -> None:

@@ -99,3 +99,16 @@ def of_images(targets: Tensor, weights: Mapping[int, float]) -> Tensor:
     for each, weight in weights.items():
         found = ops.where(level == float(each), float(weight), found)
     return found
+
+
+def known_weights(targets: Tensor, weights: Tensor | None) -> Tensor:
+    """`(B,)` float32 weights of images, 0 where their only label is ignored.
+
+    Args:
+        targets: `(B, 1)` or `(B,)`.
+        weights: `(B,)` or `(B, 1)`; None: 1 each.
+    """
+    known = ops.cast(ops.reshape(targets, (-1,)) >= 0, "float32")
+    if weights is None:
+        return known
+    return known * ops.cast(ops.reshape(weights, (-1,)), "float32")

@@ -57,6 +57,12 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
         negative number (-1 uncertain, -2 blank) is masked: it adds nothing to
         the loss and weighs nothing. Anything else, NaN too, is a ValueError
         in an array, and makes the loss NaN in a `tf.data.Dataset`.
+
+    Metrics of Keras:
+        Of `compile(weighted_metrics=...)` an ignored label of a classifier of
+        one label weighs nothing. `metrics=...` counts it as one more class,
+        and so do both where there are several labels, as Keras weighs images:
+        use `kerasmi.evaluation.auc` there, or a classifier for each label.
     """
 
     def __init__(
@@ -207,6 +213,14 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
         # a loss of one's own may take others
         if self.loss is HEADS[self.head].loss:
             class_targets.check(name, targets, self.head)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """As Keras's; what is ignored weighs nothing in `weighted_metrics`."""
+        if self.loss is HEADS[self.head].loss and len(self.labels) == 1:
+            sample_weight = class_targets.known_weights(y, sample_weight)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""

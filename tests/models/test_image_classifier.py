@@ -370,3 +370,25 @@ def test_a_loss_of_ones_own_may_take_other_targets():
     model = ImageClassifier(dense_encoder(), ("Edema",))
     model.compile("sgd", loss="binary_crossentropy")
     assert np.isfinite(model.train_on_batch(IMAGES, np.full((8, 1), 0.7)))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_weighted_metrics_leave_an_ignored_label_out(given):
+    images = np.random.default_rng(0).random((8, 16, 16, 1), np.float32)
+    targets = np.array([1, 0, -1, 1, -1, 0, -2, 1], "float32")[:, None]
+    weights = np.arange(1.0, 9.0, dtype="float32")
+    settings = {"sample_weight": weights} if given else {}
+    made = ImageClassifier(image_encoder(), ("Edema",))
+    kinds = keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy()
+    made.compile("sgd", weighted_metrics=list(kinds))
+    found = made.evaluate(
+        images, targets, verbose=0, return_dict=True, batch_size=3, **settings
+    )
+    known = targets[:, 0] >= 0
+    if given:
+        settings = {"sample_weight": weights[known]}
+    expected = made.evaluate(
+        images[known], targets[known], verbose=0, return_dict=True, **settings
+    )
+    for name in ("auc", "binary_accuracy"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-5)

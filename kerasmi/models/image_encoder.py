@@ -4,11 +4,17 @@ import os
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from kerasmi.models import freezing, image_preset, pair_inputs, saving
+from kerasmi.models import (
+    freezing,
+    image_networks,
+    image_preset,
+    pair_inputs,
+    saving,
+)
 from kerasmi.models.cloning import NotCloned
+from kerasmi.models.image_networks import PRESETS
 from kerasmi.models.residual import residual_network
 from kerasmi.types import Tensor
 
@@ -17,37 +23,6 @@ LEVELS = ("local", "global")
 # mean and standard deviation of ImageNet's channels, for values in [0, 1]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-# filters, strides and stem of each preset; the last stage is the upper level
-PRESETS: dict[str, dict[str, Any]] = {
-    # Section 4 of the paper: 4x4x512 local, 768 global, at 256 pixels.
-    "resnet_paper": {
-        "image_size": 256,
-        "stem": (32, 3, 2),
-        "filters": (32, 64, 128, 256, 512, 768),
-        "strides": (2, 2, 2, 2, 2, 2),
-        "blocks": 2,
-        "pool": "mean",
-    },
-    # The same shape for 64 pixels: 4x4x96 local, 128 global.
-    "resnet_phantom": {
-        "image_size": 64,
-        "stem": (24, 5, 4),
-        "filters": (24, 32, 48, 64, 96, 128),
-        "strides": (1, 2, 1, 2, 1, 2),
-        "blocks": 1,
-        "pool": "mean",
-    },
-    # The authors' released network: 8x8x128 local, 2x2x192 = 768 global.
-    "resnet256_6_2_1": {
-        "image_size": 256,
-        "stem": (8, 3, 1),
-        "filters": (8, 16, 32, 64, 128, 192),
-        "strides": (2, 2, 2, 2, 2, 2),
-        "blocks": 2,
-        "pool": "grid",
-    },
-}
 
 
 @keras.saving.register_keras_serializable(package="kerasmi")
@@ -155,11 +130,11 @@ class ImageEncoder(NotCloned, saving.SavedInParts, keras.Model):
         if preset not in PRESETS:
             if os.path.isdir(preset) and image_preset.is_ours(preset):
                 return _from_folder(preset, level, image_size)
-            backbone, mean, std = _hub_backbone(preset, image_size)
+            backbone, mean, std = image_networks.of_hub(preset, image_size)
             return cls.from_backbone(backbone, level_or_local, mean, std)
         settings = dict(PRESETS[preset])
         size = settings["image_size"] if image_size is None else image_size
-        lower, upper = _build(settings, size)
+        lower, upper = image_networks.built(settings, size)
         return cls(lower, upper, level_or_local, settings["pool"])
 
     @classmethod
@@ -323,58 +298,6 @@ def _from_folder(
     if level in (None, encoder.level):
         return encoder
     return encoder.with_level(level)
-
-
-def _build(
-    settings: dict[str, Any], size: int
-) -> tuple[keras.Model, keras.Model]:
-    shrink = settings["stem"][2]
-    for stride in settings["strides"]:
-        shrink *= stride
-    if size < 1 or size % shrink:
-        raise ValueError(
-            f"`image_size`: expected a multiple of {shrink} pixels, the "
-            f"product of the network's strides. Received: {size}"
-        )
-    filters, strides = settings["filters"], settings["strides"]
-    lower = residual_network(
-        (size, size, 1),
-        filters[:-1],
-        strides[:-1],
-        settings["blocks"],
-        settings["stem"],
-        name="lower",
-    )
-    upper = residual_network(
-        lower.output_shape[1:],
-        filters[-1:],
-        strides[-1:],
-        settings["blocks"],
-        name="upper",
-    )
-    return lower, upper
-
-
-def _hub_backbone(
-    preset: str, image_size: int | None
-) -> tuple[keras.Model, tuple[float, ...], tuple[float, ...]]:
-    """A KerasHub preset, and the mean and deviation it was trained with."""
-    import keras_hub  # costs seconds; only KerasHub presets need it here
-
-    shape = (image_size or 256, image_size or 256, 3)
-    backbone = keras_hub.models.ResNetBackbone.from_preset(
-        preset, image_shape=shape
-    )
-    converter = keras_hub.layers.ImageConverter.from_preset(preset)
-    # KerasHub computes `scale * image + offset`, of images in [0, 255]
-    scale = 1.0 if converter.scale is None else converter.scale
-    offset = 0.0 if converter.offset is None else converter.offset
-    scale, offset = (
-        255.0 * np.broadcast_to(scale, 3),
-        np.broadcast_to(offset, 3),
-    )
-    mean, std = -offset / scale, 1.0 / scale
-    return backbone, tuple(mean.tolist()), tuple(std.tolist())
 
 
 def _regions(feature_map: Tensor) -> Tensor:

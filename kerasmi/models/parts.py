@@ -59,12 +59,12 @@ def build_critic(
     Raises:
         ValueError: the critic and the weight are named.
     """
-    regions, image_dim = image_encoder.output_shape[1:]
+    number, image_dim = image_encoder.output_shape[1:]
     words_dim = text_dim(text_encoder)
     if not critic.built:
-        critic.build((None, regions, image_dim), (None, words_dim))
+        critic.build((None, number, image_dim), (None, words_dim))
     image, text = critic.project(
-        tf.zeros((1, regions or 1, image_dim)), tf.zeros((1, words_dim)), False
+        tf.zeros((1, number or 1, image_dim)), tf.zeros((1, words_dim)), False
     )
     weights = [tf.convert_to_tensor(each) for each in critic.head_weights()]
     name = type(critic).__name__

@@ -131,8 +131,7 @@ def gradients_in_parts(
             output_gradients=[share[k] for share in shares],
         )
         return k + 1, *(
-            # adds up the rows of an embedding
-            total if part is None else total + tf.convert_to_tensor(part)
+            total if part is None else _sum(total, part)
             for total, part in zip(sums, gradients, strict=True)
         )
 
@@ -182,3 +181,12 @@ def _rows_in_parts(x: Tensor, parts: int) -> Tensor:
 
 def _part(split: Inputs, k: Tensor) -> Inputs:
     return {name: x[k] for name, x in split.items()}
+
+
+def _sum(total: Tensor, part: Tensor | tf.IndexedSlices) -> Tensor:
+    """Their sum; what is known of its shape is that of `total`."""
+    # adds up the rows of an embedding
+    found = total + tf.convert_to_tensor(part)
+    # a layer may make a gradient of a shape that its trace does not know
+    found.set_shape(total.shape)
+    return found

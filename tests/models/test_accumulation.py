@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from dense_models import dense_model
 from small_models import batch, model
 
 from kerasmi import optimizers
@@ -142,3 +143,11 @@ def test_a_last_batch_that_the_parts_do_not_divide_is_refused():
         made.fit(data, verbose=0, shuffle=False)
     with pytest.raises(ValueError, match="integer of at least 1"):
         made.compile("sgd", accumulate=1.5)
+
+
+def test_a_gradient_of_a_shape_unknown_to_its_trace_is_summed():
+    made = dense_model()
+    made.compile("sgd", loss="cpc", accumulate=2)
+    data = tf.data.Dataset.from_tensor_slices(batch(8, texts=2)).batch(8)
+    history = made.fit(data, verbose=0, shuffle=False).history
+    assert np.isfinite(history["loss"]).all()

@@ -83,3 +83,7 @@ class SavedInParts:
         # Keras leaves a model with a `compile` of its own uncompiled
         compile = self.compile  # type: ignore[attr-defined]
         compile(**keras.saving.deserialize_keras_object(config))
+        optimizer = self.optimizer  # type: ignore[attr-defined]
+        if optimizer is not None and not optimizer.built:
+            # what was saved of it is read into variables that there are
+            optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]

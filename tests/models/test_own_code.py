@@ -184,3 +184,20 @@ def test_an_encoder_of_ones_own_need_not_tell_of_an_unknown_pixel():
     scores = made.predict({**batch(4), "images": unknown_pixel()}, verbose=0)
     assert np.isnan(scores[1]).all()
     assert np.isfinite(scores[[0, 2, 3]]).all()
+
+
+@pytest.mark.parametrize("make", [image_encoder, text_encoder])
+def test_an_encoder_that_is_trained_alone_goes_on_when_read(tmp_path, make):
+    made = make()
+    made.compile("adam", loss="mse", run_eagerly=True)
+    inputs = IMAGES if make is image_encoder else texts(batch(4))
+    made.fit(inputs, np.ones(made(inputs).shape), verbose=0)
+    made.save(tmp_path / "encoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "encoder.keras")
+    for one in (loaded, copy.deepcopy(made)):
+        pairs = zip(
+            one.optimizer.variables, made.optimizer.variables, strict=True
+        )
+        for a, b in pairs:
+            np.testing.assert_array_equal(a, b)
+    assert loaded.optimizer.iterations == 1

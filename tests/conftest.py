@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 
@@ -50,3 +51,11 @@ def four_devices():
     from kerasmi import distribute
 
     return distribute.strategy(4)
+
+
+@pytest.fixture
+def hang_ups():
+    """The end of a terminal counts, though the tests were started by nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -5,6 +5,8 @@ import pytest
 from kerasmi import interruption
 from kerasmi.interruption import Interrupted
 
+pytestmark = pytest.mark.usefixtures("hang_ups")
+
 
 def ignore(text):
     pass

@@ -107,7 +107,7 @@ main(["launch", "--workers", "2", "local_mine"])
 
 
 @pytest.mark.parametrize("number", interruption.SIGNALS)
-def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, number):
+def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, hang_ups, number):
     worker = tmp_path / "python"
     worker.write_text(
         WAITING.format(python=sys.executable, folder=str(tmp_path))

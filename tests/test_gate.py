@@ -1,0 +1,102 @@
+"""What .ci/run makes of a part that fails, with tools that only play theirs."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+GATE = Path(__file__).parents[1] / ".ci/run"
+# Stands for python3.11, and for all that a virtual environment has.
+TOOL = """#!/bin/bash
+echo "${0##*/} $*"
+if [[ $* == "-m venv "* ]]; then
+  mkdir -p "$3/bin"
+  for name in pip python pytest kerasmi mkdocs; do cp "$0" "$3/bin/$name"; done
+fi
+as_ever() { mkdir -p runs/local_mine; echo page >runs/local_mine/report.html; }
+case $0 in
+  PLAN
+  */kerasmi) as_ever ;;
+esac
+"""
+NEWEST_IS_UNDER_WAY = '*/venv/bin/pytest) echo $$ >"$PLACE/pid"; sleep 600 ;;'
+THEN = 'until [ -s "$PLACE/pid" ]; do sleep 0.02; done;'
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Runs the gate by a plan: status, output, what it left, the pid noted."""
+
+    def run(plan):
+        repository, temporary = tmp_path / "repository", tmp_path / "temporary"
+        for folder in (repository / ".ci", temporary, tmp_path / "bin"):
+            folder.mkdir(parents=True)
+        shutil.copy(GATE, repository / ".ci")
+        (repository / "requirements.lock").write_text("numpy==1\n")
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a"]
+        subprocess.run([*git, "init", "-q"], cwd=repository, check=True)
+        subprocess.run(
+            [*git, "commit", "-q", "--allow-empty", "-m", "x"],
+            cwd=repository,
+            check=True,
+        )
+        tool = tmp_path / "bin/python3.11"
+        tool.write_text(TOOL.replace("PLAN", plan))
+        tool.chmod(0o755)
+        done = subprocess.run(
+            [repository / ".ci/run"],
+            env={
+                **os.environ,
+                "PATH": f"{tool.parent}{os.pathsep}{os.environ['PATH']}",
+                "TMPDIR": str(temporary),
+                "PLACE": str(tmp_path),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        assert not list(temporary.iterdir())
+        return done.returncode, done.stdout
+
+    return run
+
+
+def is_there(tmp_path):
+    return os.path.isdir(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
+
+
+def test_where_all_is_well_each_part_is_shown(gate):
+    status, said = gate("")
+    assert status == 0, said
+    assert "mkdocs build --strict" in said
+    assert "pytest -q -n 1" in said
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        '*/venv/bin/pytest) echo "a test failed"; exit 1 ;;',
+        '*/venv/bin/pip) echo "a test failed"; [ $1 = install ]; exit ;;',
+        '*/mkdocs) echo "a test failed"; exit 1 ;;',
+    ],
+    ids=["tests", "wheel", "site"],
+)
+def test_a_part_beside_that_fails_fails_the_gate_with_its_log(gate, plan):
+    status, said = gate(plan)
+    assert status == 1
+    # after the main job and the tests, which are what one looks for first
+    assert said.index("pytest -n 2") < said.index("a test failed")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [f".venv/bin/kerasmi) {THEN} exit 3 ;;", f"*/mkdocs) {THEN} exit 3 ;;"],
+    ids=["main job", "site"],
+)
+def test_what_is_under_way_ends_with_a_gate_that_fails(gate, tmp_path, plan):
+    status, _ = gate(f"{NEWEST_IS_UNDER_WAY}\n  {plan}")
+    assert status != 0
+    assert not is_there(tmp_path)

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasmi.critics import check_temperature
 from kerasmi.optimizers import learning_rates
+from kerasmi.regions import check_temperature
 from kerasmi.reporter import Reporter
 
 

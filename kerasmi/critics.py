@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasmi.regions import check_temperature
 from kerasmi.types import Tensor
 
 _serializable = keras.saving.register_keras_serializable(package="kerasmi")
@@ -314,32 +315,6 @@ class SeparableCritic(Critic):
             "similarity": self.similarity,
             "temperature": self.temperature,
         }
-
-
-def check_temperature(temperature: Any, name: str = "temperature") -> None:
-    """Refuses what scores cannot be divided by.
-
-    Args:
-        temperature: Any value.
-        name: Of the argument, for the message.
-
-    Raises:
-        TypeError: No number.
-        ValueError: Not above 0, or not finite.
-    """
-    if isinstance(temperature, bool) or not isinstance(
-        temperature, numbers.Real
-    ):
-        raise TypeError(
-            f"`{name}`: expected a number. Received: {temperature!r} "
-            f"({type(temperature).__name__})"
-        )
-    # NaN is not above 0 either
-    if not 0 < float(temperature) < math.inf:
-        raise ValueError(
-            f"`{name}`: expected a finite number above 0. "
-            f"Received: {temperature}"
-        )
 
 
 def _widths(hidden_dims: Any) -> tuple[int, ...]:

@@ -1,5 +1,9 @@
 """Region rules: the scores of an image's regions become the image's score."""
 
+import math
+import numbers
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,8 +42,9 @@ def reduce_regions(
         `(B, C)` float32, or float64 where the scores are.
 
     Raises:
-        ValueError: If the rule is unknown, the temperature not positive or the
-            scores not of rank 3.
+        TypeError: If the temperature is no number.
+        ValueError: If the rule is unknown, the temperature not above 0 and
+            finite, or the scores not of rank 3.
     """
     _check(scores, rule, temperature)
     scores = _wide(scores)
@@ -74,6 +79,7 @@ def region_weights(
         equal weights (`mean`).
 
     Raises:
+        TypeError: As `reduce_regions`.
         ValueError: As `reduce_regions`.
     """
     _check(scores, rule, temperature)
@@ -88,6 +94,32 @@ def region_weights(
     if rule == "mean":
         return ops.ones_like(scores) / scores.shape[1]
     return _matched_one_hot(scores, texts_per_image)
+
+
+def check_temperature(temperature: Any, name: str = "temperature") -> None:
+    """Refuses what scores cannot be divided by.
+
+    Args:
+        temperature: Any value.
+        name: Of the argument, for the message.
+
+    Raises:
+        TypeError: No number.
+        ValueError: Not above 0, or not finite.
+    """
+    if isinstance(temperature, bool) or not isinstance(
+        temperature, numbers.Real
+    ):
+        raise TypeError(
+            f"`{name}`: expected a number. Received: {temperature!r} "
+            f"({type(temperature).__name__})"
+        )
+    # NaN is not above 0 either
+    if not 0 < float(temperature) < math.inf:
+        raise ValueError(
+            f"`{name}`: expected a finite number above 0. "
+            f"Received: {temperature}"
+        )
 
 
 def _wide(scores: Tensor) -> Tensor:
@@ -116,11 +148,11 @@ def _check(scores: Tensor, rule: str, temperature: float | Tensor) -> None:
             f"Expected `rule` to be one of {REGION_RULES}. "
             f"Received: rule={rule!r}"
         )
-    if isinstance(temperature, float | int) and temperature <= 0:
-        raise ValueError(
-            "Expected `temperature` to be positive. "
-            f"Received: temperature={temperature}"
-        )
+    # of a tensor the value need not be known
+    if isinstance(temperature, numbers.Real) or not hasattr(
+        temperature, "shape"
+    ):
+        check_temperature(temperature)
     if len(scores.shape) != 3:
         raise ValueError(
             "Expected scores of shape (images, regions, texts). "

@@ -138,10 +138,22 @@ def test_a_graph_of_unknown_batch_gives_the_eager_scores(rule, jit_compile):
     ("scores", "kwargs", "message"),
     [
         (SCORES, {"rule": "best"}, "Received: rule='best'"),
-        (SCORES, {"temperature": 0.0}, "Received: temperature=0.0"),
+        (SCORES, {"temperature": 0.0}, "`temperature`.*Received: 0.0"),
+        (SCORES, {"temperature": math.nan}, "`temperature`.*Received: nan"),
+        (SCORES, {"temperature": np.float32(-1)}, "`temperature`.*-1.0"),
         (SCORES[:, 0], {}, "One region is an axis of length 1"),
     ],
 )
 def test_wrong_arguments_are_refused(scores, kwargs, message):
     with pytest.raises(ValueError, match=message):
         regions.reduce_regions(scores, **kwargs)
+
+
+def test_a_temperature_that_is_no_number_is_named():
+    with pytest.raises(TypeError, match=r"`temperature`.*'1' \(str\)"):
+        regions.region_weights(SCORES, "logsumexp", temperature="1")
+    for scalar in (tf.constant(0.5), tf.Variable(0.5), np.array(0.5)):
+        np.testing.assert_array_equal(
+            _reduce(SCORES, "logsumexp", temperature=scalar),
+            _reduce(SCORES, "logsumexp", temperature=0.5),
+        )

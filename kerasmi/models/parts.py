@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerasmi import regions
-from kerasmi.critics import Critic, check_temperature
+from kerasmi.critics import Critic
 
 NEGATIVES = ("global", "replica")
 PARTS = ("image_encoder", "text_encoder", "critic")
@@ -107,4 +107,4 @@ def check_rules(region: str, temperature: float, negatives: str) -> None:
         raise ValueError(
             f"`negatives`: expected one of {NEGATIVES}. Received: {negatives!r}"
         )
-    check_temperature(temperature)
+    regions.check_temperature(temperature)

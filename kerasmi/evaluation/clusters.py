@@ -9,6 +9,8 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from kerasmi.evaluation import statistics
 from kerasmi.evaluation.statistics import Interval
@@ -69,8 +71,13 @@ class Clusters:
 
     @property
     def n_independent(self) -> int:
-        """Cases or subjects, whichever are fewer: no more are independent."""
-        return min(self.n_subjects, self.owners.shape[1])
+        """Cases that may each have a subject of its own: no more are trials.
+
+        At most the cases and the subjects; fewer where one subject has many
+        cases and many subjects share another.
+        """
+        owned = csr_array(self.owners > 0)
+        return int((maximum_bipartite_matching(owned) >= 0).sum())
 
     def mean_row(
         self, name: str, values: np.ndarray, chance: np.ndarray
@@ -117,23 +124,23 @@ class Clusters:
         """As `mean`, of values from 0 to 1; exact where all are 0 or all 1.
 
         Nothing is known of how alike the cases of a subject are, so a subject
-        counts as one trial: the interval is rather too wide than too narrow.
+        counts as one trial: the interval is rather too wide than too narrow,
+        unless subjects with many cases are unlike those with few.
 
         References:
             - Clopper and Pearson, 1934, https://doi.org/10.1093/biomet/26.4.404
         """
         edge = float(values[0])
-        if (
-            self.n_independent == 1
-            or edge not in (0.0, 1.0)
-            or (values != edge).any()
-        ):
+        if edge not in (0.0, 1.0) or (values != edge).any():
             return self.mean(values)
-        beyond = 1 - ((1 - self.confidence) / 2) ** (1 / self.n_independent)
+        trials = self.n_independent
+        if trials == 1:
+            return self.mean(values)
+        beyond = 1 - ((1 - self.confidence) / 2) ** (1 / trials)
         low, high = (0.0, beyond) if edge == 0 else (1 - beyond, 1.0)
         note = (
             f"every case is {edge:.0f}: exact interval (Clopper-Pearson) of"
-            f" {self.n_independent} trials"
+            f" {trials} trials"
         )
         return Interval(low, high, 0, 0, note)
 
@@ -154,8 +161,11 @@ class Clusters:
 
     def _percentiles(self, draws: np.ndarray) -> Interval:
         found = statistics.percentile_interval(draws, self.confidence)
-        alike = "the same in every resample" if found.low == found.high else ""
-        return dataclasses.replace(found, note=alike)
+        note = ""
+        if found.low == found.high:
+            nearly = "nearly " if np.ptp(draws) else ""
+            note = f"the same in {nearly}every resample"
+        return dataclasses.replace(found, note=note)
 
     def _nothing_varies(self, values: np.ndarray) -> str:
         """Why resamples of the values would tell nothing; empty if they do."""

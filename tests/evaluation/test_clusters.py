@@ -104,6 +104,14 @@ def test_cases_shared_by_more_subjects_are_no_more_trials():
     assert shared.share(np.zeros(2)).note.endswith("of 2 trials")
 
 
+def test_cases_of_one_subject_are_one_trial_beside_one_that_many_share():
+    cases = [np.array([0])] * 4 + [np.arange(1, 40)]
+    found = Clusters.of(cases, RESAMPLES, 0.95).share(np.zeros(5))
+    assert found.note.endswith("of 2 trials")
+    exact = binomtest(0, 2).proportion_ci(0.95, method="exact")
+    assert found.high == pytest.approx(exact.high)
+
+
 def test_a_share_that_cannot_be_other_than_1_is_certain():
     row = of(np.arange(4)).share_row("R@10", np.ones(4), np.ones(4))
     assert (row["low"], row["high"]) == (1, 1)
@@ -125,6 +133,10 @@ def test_a_median_may_be_the_same_in_every_resample():
     found = of(np.arange(40)).median(np.array([1.0] * 39 + [2]))
     assert (found.low, found.high) == (1, 1)
     assert found.note == "the same in every resample"
+    values = np.array([1.0] * 9 + [2, 2, 2])
+    found = of(np.arange(12), confidence=0.5).median(values)
+    assert (found.low, found.high) == (1, 1)
+    assert found.note == "the same in nearly every resample"
 
 
 def test_subjects_that_differ_widen_the_interval_their_images_do_not():

@@ -14,6 +14,7 @@ from kerasmi.environment import differences
 from kerasmi.errors import RunError
 from kerasmi.evaluation import variants
 from kerasmi.evaluation.predictions import COLUMNS
+from kerasmi.evaluation.untaught import notes
 from kerasmi.recipe import Recipe
 from kerasmi.runs import Run
 
@@ -204,18 +205,36 @@ def predictions(runs: Sequence[Run]) -> pd.DataFrame:
     frames = []
     for run in runs:
         path = run.path / PREDICTIONS
-        try:
-            frame = written_tables.read(path)
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path}: cannot be read: {error}; {_AGAIN}"
-            ) from None
+        frame = _read(path)
         missing = [name for name in COLUMNS if name not in frame]
         if missing:
             raise RunError(f"{path}: has no column {missing[0]!r}; {_AGAIN}")
         test = frame[frame["split"] == "test"]
         if test.empty:
             raise RunError(f"{path}: has no row of the test set; {_AGAIN}")
-        one = {"variant": variant(run.recipe), "seed": run.recipe.seed}
-        frames.append(test.assign(**one))
+        frames.append(_of(run, test))
     return pd.concat(frames, ignore_index=True)
+
+
+def untaught(runs: Sequence[Run]) -> pd.DataFrame:
+    """What the runs say of labels that no training image taught.
+
+    Returns:
+        `notes` of `evaluation.untaught`, with `variant` and `seed`.
+
+    Raises:
+        RunError: names the file that cannot be used.
+    """
+    found = [_of(run, notes(_read(run.path / RESULTS))) for run in runs]
+    return pd.concat(found, ignore_index=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return written_tables.read(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}; {_AGAIN}") from None
+
+
+def _of(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(variant=variant(run.recipe), seed=run.recipe.seed)

@@ -40,7 +40,7 @@ def write(folder: GridFolder, reporter: Reporter) -> None:
             return
         found = comparisons.judge(tasks, settings.confidence)
         if folder.plan.grid.labels is None:
-            _write_tables(folder, runs[0], tasks)
+            _write_tables(folder, runs, tasks)
         else:
             found.insert(0, "labels", labels)
         tests.append(found)
@@ -57,12 +57,16 @@ def _by_labels(folder: GridFolder) -> dict[str, list[Run]]:
 
 
 def _write_tables(
-    folder: GridFolder, run: Run, tasks: list[paired.Task]
+    folder: GridFolder, runs: list[Run], tasks: list[paired.Task]
 ) -> None:
+    run = runs[0]
     data = table_data.dataset(run)
     above = table_data.described(run, table_data.source(run, data))
     made = paper_tables.of_tasks(
-        tasks, run.recipe.evaluate.confidence, above=above
+        tasks,
+        run.recipe.evaluate.confidence,
+        above=above,
+        told=collection.untaught(runs),
     )
     if data is not None:
         counts = table_data.counts(data, run.recipe)

@@ -8,7 +8,7 @@ import pandas as pd
 from kerasmi.data import labels as label_policy
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import DataError
-from kerasmi.evaluation import auc
+from kerasmi.evaluation import auc, untaught
 from kerasmi.recipe import Recipe
 from kerasmi.reporter import counted
 from kerasmi.stages import Task, tasks
@@ -109,12 +109,12 @@ def one_class(recipe: Recipe, dataset: Dataset) -> list[str]:
     if dataset.has_truth:
         return []
     found = []
-    for (task, label, untaught), (_, _, unjudged) in zip(
+    for (task, label, unlearned), (_, _, unjudged) in zip(
         _untaught(recipe, dataset), _unjudged(recipe, dataset), strict=True
     ):
         name = f"{dataset.path}: {task}: {label}"
-        if untaught:
-            found.append(f"{name}: {untaught}, so nothing is learned of it")
+        if unlearned:
+            found.append(f"{name}: {unlearned}, so nothing is learned of it")
         if unjudged:
             found.append(f"{name}: {unjudged}, so it will have no AUC")
     return [f"{text}. {_OTHER_CLASSES}" for text in found]
@@ -136,10 +136,10 @@ def noted(
     notes: dict[tuple[str, str], str] = {}
     for task, label, lack in _untaught(recipe, dataset):
         if lack:
-            notes[task, label] = f"nothing was learned of it: {lack}"
+            notes[task, label] = f"{untaught.START} it: {lack}"
     for task in {task for task, _ in notes}:
         labels = [label for of_task, label in notes if of_task == task]
-        notes[task, auc.MEAN] = f"nothing was learned of {', '.join(labels)}"
+        notes[task, auc.MEAN] = f"{untaught.START} {', '.join(labels)}"
     keys = zip(results["task"], results["label"], strict=True)
     told = [
         "; ".join(filter(None, (note, notes.get(key))))

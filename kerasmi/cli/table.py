@@ -116,7 +116,7 @@ def _tables(
     show_comparisons: bool,
     resamples: int,
 ) -> "list[Table]":
-    from kerasmi import table_data
+    from kerasmi import collection, table_data
     from kerasmi.evaluation import comparison_table, comparisons, paper_tables
 
     data = table_data.dataset(runs[0])
@@ -142,7 +142,8 @@ def _tables(
         raise RunError(_no_predictions(runs, wanted))
     if number != "1":
         paper = remark if with_paper else None
-        made += paper_tables.of_tasks(chosen, confidence, above, paper)
+        told = collection.untaught(runs)
+        made += paper_tables.of_tasks(chosen, confidence, above, paper, told)
     if show_comparisons:
         found = comparisons.judge(tasks, confidence)
         found = found[found["task"].isin(wanted)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kerasmi.evaluation import paired, published
+from kerasmi.evaluation import paired, published, untaught
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.leaders import leaders
 from kerasmi.evaluation.markup import Table
@@ -68,10 +68,19 @@ def of_tasks(
     confidence: float = 0.95,
     above: Sequence[str] = (),
     paper: str | None = None,
+    told: pd.DataFrame | None = None,
 ) -> list[Table]:
-    """The same, of runs that `paired.score` has evaluated."""
+    """The same, of runs that `paired.score` has evaluated.
+
+    Args:
+        tasks: of the runs.
+        confidence: of the intervals.
+        above: as of `tables`.
+        paper: as of `tables`.
+        told: what `collection.untaught` found in the runs.
+    """
     return [
-        _table(task, leaders(task, confidence), confidence, above, paper)
+        _table(task, leaders(task, confidence), confidence, above, paper, told)
         for name in TABLES
         for task in tasks
         if task.name == name
@@ -84,8 +93,11 @@ def _table(
     confidence: float,
     above: Sequence[str],
     paper: str | None,
+    told: pd.DataFrame | None,
 ) -> Table:
     ours = method_aucs(task, best, confidence)
+    if told is not None:
+        ours = untaught.added(ours, told)
     below = _notes(task, ours, best, confidence, paper)
     if task.name not in published.AVERAGES:
         paper = None  # nothing to stand beside ours

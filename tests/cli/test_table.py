@@ -75,6 +75,39 @@ def test_runs_named_one_by_one_make_the_same_tables(kerasmi, grid):
     )
 
 
+def test_labels_that_nothing_taught_are_noted_below_the_table(kerasmi, grid):
+    rows = [
+        ("Edema", "nothing was learned of it: no negative one among 9 images"),
+        ("Atelectasis", "the interval has no width: too few cases"),
+        ("mean", "mean of 1 of 2 labels; nothing was learned of Edema"),
+    ]
+    results = pd.DataFrame(rows, columns=["label", "note"])
+    for place in ("local_mine/seed0", "local_mine/seed1", "image_only/seed1"):
+        encoders = set(pd.read_csv(grid / place / "predictions.csv")["encoder"])
+        pd.concat(
+            results.assign(task="pathology9", encoder=one) for one in encoders
+        ).to_csv(grid / place / "results.csv", index=False)
+    shown = kerasmi(grid).stdout
+    assert (
+        "Edema (2 of 5 methods): nothing was learned of it: no negative one"
+        " among 9 images.\n"
+    ) in shown
+    assert (
+        "Edema (1 of 5 methods): nothing was learned of it: no negative one"
+        " among 9 images, in 1 of 2 seeds.\n"
+    ) in shown
+    assert "mean (2 of 5 methods): nothing was learned of Edema.\n" in shown
+    assert "no width" not in shown
+    assert shown.count("nothing was learned") == 4
+    found = _rows(kerasmi(grid, "--table", 3, "--format", "csv"))
+    noted = found[found["note"].notna()]
+    assert set(noted["label"]) == {"Edema", "mean"}
+    assert set(noted["variant"]) == {
+        "local-mi-mine",
+        "image-only-supervised",
+    }
+
+
 def test_a_run_given_twice_counts_once(kerasmi, grid):
     twice = kerasmi(grid, grid / "local_mine", "--format", "csv")
     assert twice.stdout == kerasmi(grid, "--format", "csv").stdout

@@ -316,8 +316,11 @@ def open_data(run: Run, reporter: Reporter) -> Dataset:
 
 def _from_anywhere(run: Run) -> Recipe:
     """The recipe, its data found though another folder is the current one."""
-    data, known = run.recipe.data, run.known_data().get("path")
-    if data.path is None or data.path.exists() or known is None:
+    data = run.recipe.data
+    if data.path is None or data.path.exists():
+        return run.recipe
+    known = run.known_data().get("path")
+    if known is None:
         return run.recipe
     found = data.model_copy(update={"path": Path(known)})
     return run.recipe.model_copy(update={"data": found})

@@ -12,7 +12,7 @@ from played_experiment import PlayedExperiment
 
 from kerasmi import grid, grid_recipe, grid_results, grid_tables
 from kerasmi.errors import DataError, RecipeError, RunError, TrainingError
-from kerasmi.evaluation import figures, report
+from kerasmi.evaluation import figures, report, untaught
 from kerasmi.grid_folder import GridFolder
 from kerasmi.grid_progress import seconds_left, steps
 from kerasmi.reporter import Reporter
@@ -143,7 +143,7 @@ def test_what_a_grid_says_is_written(go, whole):
     assert all(re.fullmatch(r"\d+", count) for count in counts.dropna())
 
 
-def test_a_grid_of_labels_of_ones_own_has_their_table(go, whole):
+def test_a_grid_of_labels_of_ones_own_has_their_table(go, whole, told):
     own = ("retrain.tasks=[findings]", "retrain.findings=[Nodule, Edema]")
     folder = go((*BOTH, *own))
     written = (folder.path / "tables/tables.md").read_text()
@@ -154,6 +154,13 @@ def test_a_grid_of_labels_of_ones_own_has_their_table(go, whole):
     assert "Findings. AUC of the findings" in page
     tests = pd.read_csv(folder.path / "comparisons.csv")
     assert set(tests["task"]) == {"findings"}
+    for path in folder.path.rglob("seed0/results.csv"):
+        results = pd.read_csv(path, dtype=str)
+        results["note"] = f"{untaught.START} it: no positive one"
+        results.to_csv(path, index=False)
+    grid_tables.write(folder, told)
+    written = (folder.path / "tables/tables.md").read_text()
+    assert "Edema: nothing was learned of it: no positive one." in written
 
 
 def test_progress_is_told_over_the_whole_grid(go, told):

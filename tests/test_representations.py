@@ -39,3 +39,8 @@ def test_data_by_a_relative_path_are_found_from_another_folder(
     monkeypatch.chdir(tmp_path)
     representations.open_data(run, Reporter())
     assert [str(path) for path in opened] == ["records", str(records)]
+    # what is not needed is not read
+    (run.path / "environment.json").write_text("damaged")
+    monkeypatch.chdir(records.parent)
+    representations.open_data(run, Reporter())
+    assert len(opened) == 3

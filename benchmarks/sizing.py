@@ -82,12 +82,12 @@ def estimate(
     Returns:
         Milliseconds of a step's work and of its communication, pairs a
         second, minutes of the training, cores of each machine that its input
-        takes, and GB of scores that every GPU holds.
+        takes, and MB of scores that every GPU holds.
     """
     batch = each * gpus
     work = each * per_pair(kind) + of_critic(batch, gpus)
     compute = work / (machine.peak * 1e12 * machine.utilisation)
-    scores = 4 * batch * REGIONS * batch
+    scores = 4 * batch**2  # of the best region alone, see `all_pairs.reduced`
     sent = 2 * 4 * PARAMETERS + scores + 4 * batch * REGIONS * DIM
     talk = sent * (gpus - 1) / gpus / machine.wire
     rate = batch / (compute + talk)
@@ -98,11 +98,11 @@ def estimate(
         "pairs/s": rate,
         "minutes": PAIRS * EPOCHS / rate / 60,
         "cores": rate / machine.images,
-        "scores, GB": scores / 1e9,
+        "scores, MB": scores / 1e6,
     }
 
 
-_DECIMALS = {"talk, ms": 0, "minutes": 1, "cores": 0, "scores, GB": 2}
+_DECIMALS = {"talk, ms": 0, "minutes": 1, "cores": 0, "scores, MB": 1}
 
 
 def _cell(name: str, value: float) -> str:

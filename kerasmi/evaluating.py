@@ -107,15 +107,11 @@ def _write(folder: Path, result: Result, split: str) -> None:
     if "split" not in table:
         table = table.assign(split=split)
         table.insert(0, "split", table.pop("split"))
-    try:
+    with output_files.written(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / f"{result.name}.csv", table.to_csv(index=False))
         if result.draw is not None:
             figures.save(result.draw(), folder / f"{result.name}.png")
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written: {error.strerror or error}"
-        ) from None
 
 
 def _refresh_report(run: Run) -> None:

@@ -90,8 +90,8 @@ def cp(recipe: str, destination: Path, force: bool) -> None:
 
     DESTINATION is a file, or a folder that gets a file of the same name.
     """
+    from kerasmi import output_files, runs
     from kerasmi import recipe as recipes
-    from kerasmi import runs
 
     text = recipes.source(recipe)
     if destination.is_dir():
@@ -99,13 +99,9 @@ def cp(recipe: str, destination: Path, force: bool) -> None:
         destination /= f"{stem}.yaml"
     if destination.exists() and not force:
         raise RecipeError(f"{destination}: exists; --force overwrites it")
-    try:
+    remedy = "give another place, or make its folder"
+    with output_files.written(destination, RecipeError, remedy):
         runs.write_text(destination, text)
-    except OSError as error:
-        raise RecipeError(
-            f"{destination}: cannot be written: {error.strerror}; give another"
-            " place, or make its folder"
-        ) from None
     click.echo(destination)
 
 

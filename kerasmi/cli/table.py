@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmi.cli.base import Verb
-from kerasmi.errors import KerasmiError, RunError
+from kerasmi.errors import RunError
 
 if TYPE_CHECKING:
     from kerasmi.data.dataset import Dataset
@@ -230,13 +230,9 @@ def _text(made: "list[Table]", form: str) -> str:
 
 
 def _write(output: Path, text: str) -> None:
-    from kerasmi import runs
+    from kerasmi import output_files, runs
 
-    try:
+    remedy = "give another place, or make its folder"
+    with output_files.written(output, remedy=remedy):
         runs.write_text(output, text)
-    except OSError as error:
-        raise KerasmiError(
-            f"{output}: cannot be written: {error.strerror}; give another"
-            " place, or make its folder"
-        ) from None
     click.echo(output)

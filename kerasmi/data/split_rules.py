@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from kerasmi import output_files
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.sources import csv_files
@@ -140,6 +141,9 @@ def export(dataset: Dataset, file: str | Path, *, hashed: bool = True) -> str:
     Returns:
         The file's SHA-256, which a data set made by it has among its
         options.
+
+    Raises:
+        DataError: The file cannot be written.
     """
     pairs = dataset.images[["subject_id", "split"]].drop_duplicates()
     subjects = pairs["subject_id"]
@@ -148,16 +152,14 @@ def export(dataset: Dataset, file: str | Path, *, hashed: bool = True) -> str:
     lines = sorted(zip(keys, pairs["split"], strict=True))
     target = Path(file)
     temporary = target.with_name(f".{target.name}.new")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            table = csv.writer(stream, lineterminator="\n")
-            table.writerow((HASHED if hashed else PLAIN, "split"))
-            table.writerows(lines)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(
-            f"{file}: cannot be written: {error.strerror}; give another place,"
-            " or make its folder"
-        ) from error
+    remedy = "give another place, or make its folder"
+    with output_files.written(target, DataError, remedy):
+        try:
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                table = csv.writer(stream, lineterminator="\n")
+                table.writerow((HASHED if hashed else PLAIN, "split"))
+                table.writerows(lines)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
     return hashlib.sha256(target.read_bytes()).hexdigest()

@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from kerasmi import output_files
 from kerasmi.errors import RunError
 from kerasmi.evaluation import report_grid, report_run
 from kerasmi.evaluation.report_folder import (
@@ -65,13 +66,8 @@ def write(
     """
     text = page(folder, show_text)
     path = Path(output) if output is not None else Path(folder) / REPORT
-    try:
+    with output_files.written(path, RunError, "give another --output"):
         _replace(path, text)
-    except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written: {error.strerror}; give another"
-            " --output"
-        ) from None
     return path
 
 

@@ -17,6 +17,8 @@ from trained_runs import (
 from kerasmi import evaluating, representations
 from kerasmi.data.dataset import Dataset
 from kerasmi.evaluation import probes
+from kerasmi.output_files import OutputError
+from kerasmi.runs import Run
 
 TABLES = {
     "mi": {"mutual_information.csv", "sentence_kinds.csv"},
@@ -249,6 +251,17 @@ def test_a_folder_that_cannot_be_written_is_refused(runs, tmp_path):
     for name, part in (("file", "a file"), ("file/x", "is not a folder")):
         arguments = [runs / "local", "--output", tmp_path / name]
         _refused(runs, tmp_path, arguments, part)
+
+
+def test_a_disk_that_is_full_is_told_of_as_such(runs, tmp_path, monkeypatch):
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluating, "write_text", full)
+    with pytest.raises(OutputError, match="out: cannot be written: No space"):
+        evaluating.evaluate(
+            Run.open(runs / "local"), ("grounding",), output=tmp_path / "out"
+        )
 
 
 def test_data_that_are_gone_are_refused(runs, tmp_path):

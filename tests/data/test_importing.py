@@ -595,6 +595,29 @@ def test_exported_splits_come_back(table, out, tmp_path, hashed):
     assert "test" not in other.counts
 
 
+@pytest.mark.parametrize("place", ["nowhere", "file"])
+def test_splits_that_cannot_be_written_are_named(table, out, tmp_path, place):
+    made = load(table, out, split_rule=split_rules.Shares(seed=5))
+    (tmp_path / "file").write_text("")
+    words = rf"{place}/splits\.csv: cannot be written: .*; give another place"
+    with pytest.raises(DataError, match=words):
+        split_rules.export(made, tmp_path / place / "splits.csv")
+
+
+def test_half_a_split_file_is_not_left(table, out, tmp_path, monkeypatch):
+    made = load(table, out, split_rule=split_rules.Shares(seed=5))
+    folder = tmp_path / "splits"
+    folder.mkdir()
+
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(split_rules.Path, "replace", full)
+    with pytest.raises(DataError, match="No space left"):
+        split_rules.export(made, folder / "splits.csv")
+    assert not list(folder.iterdir())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

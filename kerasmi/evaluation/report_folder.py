@@ -17,7 +17,13 @@ from kerasmi.errors import RunError
 from kerasmi.evaluation.region_examples import RegionExamples
 
 RECIPE, GRID = "recipe.yaml", "grid.yaml"
+EVALUATION = "evaluation"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_INTERVAL = ("value", "low", "high", "chance")
+_AUCS = (
+    ("task", "label", "encoder", "note"),
+    ("value", "low", "high", "n_positive", "n_negative"),
+)
 # Files that pages are made of: the columns of words, and those of numbers.
 _COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "results.csv": (
@@ -30,9 +36,24 @@ _COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "mutual_information.csv": (
         ("pairs", "name"),
-        ("value", "standard_error", "ceiling", "calibrated"),
+        (
+            *("value", "standard_error", "ceiling"),
+            *("calibrated", "calibrated_error"),
+        ),
     ),
     "history.csv": ((), ("epoch",)),
+    # of `kerasmi evaluate`
+    "retrieval.csv": (("direction", "metric"), _INTERVAL),
+    "grounding.csv": (("finding", "metric"), _INTERVAL),
+    "zero_shot.csv": _AUCS,
+    "probes.csv": _AUCS,
+    "sentence_kinds.csv": (
+        ("kind",),
+        (
+            *("nats", "standard_error", "share", "carried"),
+            *("n_sentences", "n_subjects"),
+        ),
+    ),
 }
 
 
@@ -265,7 +286,7 @@ def _check(frame: pd.DataFrame, name: str) -> None:
 
 
 def _broken(path: Path, error: Exception) -> RunError:
-    return RunError(
-        f"{path}: cannot be read: {error}; run it again with --resume, or"
-        " restore the file"
-    )
+    again = "run it again with --resume, or restore the file"
+    if path.parent.name == EVALUATION:
+        again = f"run `kerasmi evaluate {path.parents[1]}` again, or remove it"
+    return RunError(f"{path}: cannot be read: {error}; {again}")

@@ -67,6 +67,11 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         `predict` compares each image with the texts of its own batch alone;
         `encode` and `score` compare all.
 
+    Raises:
+        TypeError: a temperature that is no number.
+        ValueError: a rule that there is not, a part that does not fit, or a
+            critic whose scores read a weight that `head_weights` leaves out.
+
     Example:
         >>> model.compile(kerasmi.optimizers.paper(model), loss="mine")
         >>> model.fit(pairs, validation_data=held_out, epochs=5)
@@ -124,7 +129,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         Both are float32, under mixed precision too.
 
         Raises:
-            ValueError: an input that does not fit the others.
+            ValueError: an input that is missing or does not fit the others.
         """
         pair_inputs.check(inputs)
         image_features = self.image_encoder(inputs["images"], training=training)

@@ -101,9 +101,9 @@ def check_ids(study_ids: Any) -> None:
     Raises:
         ValueError: what they are, and how to number them.
     """
-    dtype = getattr(study_ids, "dtype", type(study_ids))
+    dtype = getattr(study_ids, "dtype", type(study_ids).__name__)
     name = getattr(dtype, "name", None) or str(dtype)
-    if "int" not in name:
+    if "int" not in name or not hasattr(study_ids, "dtype"):
         raise ValueError(
             "`study_ids`: expected an array of integers, one for each image; "
             f"float32 cannot tell neighbouring ids apart. Received: {name}. "

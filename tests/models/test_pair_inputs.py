@@ -1,5 +1,7 @@
 """Inputs and parts of the joint model that do not fit, named."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -111,6 +113,14 @@ def test_study_ids_that_are_no_integers_are_named(method, settings, ids):
             getattr(made, method)(data, verbose=0, **settings)
 
 
+def test_study_ids_that_are_no_array_are_named():
+    made = model()
+    made.compile("sgd")
+    ids = [1, 2, 3, 4]
+    with pytest.raises(ValueError, match=r"an array of int.*Received: list\."):
+        made.fit({**batch(4), "study_ids": ids}, verbose=0)
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_texts_longer_than_bert_has_positions_are_named(training):
     inputs = batch(2, length=513)
@@ -208,6 +218,11 @@ class HandedGated(Gated):
     ("kind", "words"),
     [
         (Gated, "the scores of Gated read '.*gate/kernel'"),
+        # it may be tuned again
+        (
+            functools.partial(Gated, trainable=False),
+            "the scores of Gated read '.*gate/kernel'",
+        ),
         (LateGated, "LateGated makes no scores: You cannot add"),
         (LooseGated, "the scores of LooseGated read '.*gate/kernel'"),
     ],

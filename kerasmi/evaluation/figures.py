@@ -213,7 +213,7 @@ def _forest_text(axes: Axes, place: int, rows: pd.DataFrame) -> None:
         axes.text(
             0.98,
             place,
-            first["note"],
+            first["note"].partition("; ")[0],  # the rest has no room
             transform=beside,
             va="center",
             ha="right",

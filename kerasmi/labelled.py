@@ -134,11 +134,15 @@ def noted(
         The same rows; `note` says so too of the mean that counts such a label.
     """
     notes: dict[tuple[str, str], str] = {}
+    of_means: dict[str, list[str]] = {}
+    judged = results.dropna(subset="value")
+    in_means = set(zip(judged["task"], judged["label"], strict=True))
     for task, label, lack in _untaught(recipe, dataset):
         if lack:
             notes[task, label] = f"{untaught.START} it: {lack}"
-    for task in {task for task, _ in notes}:
-        labels = [label for of_task, label in notes if of_task == task]
+            if (task, label) in in_means:
+                of_means.setdefault(task, []).append(label)
+    for task, labels in of_means.items():
         notes[task, auc.MEAN] = f"{untaught.START} {', '.join(labels)}"
     keys = zip(results["task"], results["label"], strict=True)
     told = [

@@ -344,32 +344,34 @@ def test_labels_that_lack_a_class_are_told_before_training(tmp_path):
 
 
 def test_results_note_the_labels_that_nothing_taught(tmp_path):
-    data = unlike(
-        tmp_path / "own", Edema=BOTH, Untaught=BOTH | {"train": (1, -2)}
-    )
+    lacks = BOTH | {"train": (1, -2)}
+    data = unlike(tmp_path / "own", Edema=BOTH, Untaught=lacks, Unjudged=lacks)
     changes = (
         *("data.source=records", f"data.path={data.path}"),
-        *("retrain.tasks=[findings]", "retrain.findings=[Edema, Untaught]"),
+        "retrain.tasks=[findings]",
+        "retrain.findings=[Edema, Untaught, Unjudged]",
         *("retrain.labels=all", "evaluate.bootstrap=9"),
     )
     recipe = recipes.load("image_only", changes)
     rows = data.rows("test")[["image_id", "study_id", "subject_id", "split"]]
     predictions = pd.concat(
         rows.assign(task="findings", encoder="image_only", label=label).assign(
-            target=np.arange(len(rows)) % 2,
+            target=np.arange(len(rows)) % 2 * (label != "Unjudged"),
             score=np.random.default_rng(0).random(len(rows)),
         )
-        for label in ("Edema", "Untaught")
+        for label in ("Edema", "Untaught", "Unjudged")
     )
     run = Run.create(tmp_path / "run", recipe)
     experiment._evaluated(recipe, run, data, predictions, Reporter())
     written = pd.read_csv(run.path / "results.csv", index_col="label")
-    assert written["value"].notna().all()
-    assert written["note"].fillna("").to_dict() == {
-        "Edema": "",
-        "Untaught": "nothing was learned of it: no negative one among 32"
-        " labelled training images",
-        "mean": "nothing was learned of Untaught",
-    }
+    lack = "nothing was learned of it: no negative one among 32 labelled"
+    notes = written["note"].fillna("").to_dict()
+    assert notes["Edema"] == ""
+    assert notes["Untaught"] == f"{lack} training images"
+    assert notes["Unjudged"].startswith("not defined: no positive")
+    assert notes["Unjudged"].endswith(f"; {lack} training images")
+    # which does not count what is not judged
+    assert notes["mean"].startswith("mean of 2 of 3 labels")
+    assert notes["mean"].endswith("; nothing was learned of Untaught")
     page = (run.path / "report.html").read_text()
     assert "Untaught: nothing was learned of it: no negative one" in page

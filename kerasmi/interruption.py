@@ -52,6 +52,8 @@ def deferred(
 ) -> Iterator[None]:
     """Notes the first signal instead of raising it; the second raises.
 
+    But for a second that is a SIGHUP: one terminal may end in two of them.
+
     Blocks may lie in one another, and in other threads than the main one: a
     signal is noted until all of them are left.
 
@@ -87,6 +89,8 @@ def requested() -> bool:
 
 
 def _handle(number: int, _: FrameType | None) -> None:
+    if number == signal.SIGHUP and _noted:
+        return  # of one terminal both the kernel and a shell may tell
     in_threads = any(block.in_threads for block in _waiting)
     if not _waiting or (_noted and not in_threads):
         raise Interrupted

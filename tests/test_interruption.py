@@ -102,6 +102,23 @@ def test_a_terminal_that_is_gone_keeps_nothing_from_being_saved():
     assert done == ["saved"]
 
 
+@pytest.mark.parametrize("first", interruption.SIGNALS)
+def test_a_terminal_that_ends_is_no_second_word(first):
+    done = []
+
+    def work():
+        with interruption.deferred(ignore):
+            signal.raise_signal(first)
+            signal.raise_signal(signal.SIGHUP)
+            done.append("saved")
+            signal.raise_signal(signal.SIGTERM)
+            done.append("more")
+
+    with interruption.handled(), pytest.raises(Interrupted):
+        work()
+    assert done == ["saved"]
+
+
 def test_the_handlers_of_before_come_back():
     before = [signal.getsignal(number) for number in interruption.SIGNALS]
     with interruption.handled():

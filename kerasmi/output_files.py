@@ -66,18 +66,35 @@ def write(path: Path, make: Callable[[Path], object]) -> None:
     """
     with written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=".", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-        beside = Path(name)
-        try:
+        with replaced(path) as beside:
             make(beside)
-            # mkstemp makes the file private; a result is read by others too
-            beside.chmod(0o644)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file to write to; at the end it has its name, or is gone.
+
+    Args:
+        path: the file, in a folder that exists.
+
+    Yields:
+        The file to write to, beside its place and with the same ending.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(
+        prefix=".", suffix=path.suffix, dir=path.parent
+    )
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        # mkstemp makes the file private; a result is read by others too
+        beside.chmod(0o644)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

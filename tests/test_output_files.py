@@ -97,3 +97,21 @@ def test_a_place_that_is_refused_is_told_as_asked(tmp_path):
         output_files.written(tmp_path / "b"),
     ):
         raise OSError(28, "No space left on device")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    def fill(beside):
+        beside.write_text("ne")
+        raise ZeroDivisionError
+
+    path = tmp_path / "a.html"
+    with output_files.replaced(path) as beside:
+        beside.write_text("old")
+    assert path.stat().st_mode & 0o777 == 0o644
+    with (
+        pytest.raises(ZeroDivisionError),
+        output_files.replaced(path) as beside,
+    ):
+        fill(beside)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.html"]

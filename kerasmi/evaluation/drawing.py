@@ -6,7 +6,6 @@ told apart by the colour blind; every series has its own marker or dash as well.
 
 import math
 import os
-import tempfile
 import textwrap
 import warnings
 from pathlib import Path
@@ -51,18 +50,8 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(
-        prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    try:
-        write(figure, beside, DPI)
-        # mkstemp makes the file private; a figure is read by others too.
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    with output_files.replaced(path) as beside:
+        write(figure, str(beside), DPI)
     return path
 
 

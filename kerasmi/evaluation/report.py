@@ -5,7 +5,6 @@ unfinished run is missing here, and the page says so.
 """
 
 import os
-import tempfile
 from pathlib import Path
 
 from kerasmi import output_files
@@ -66,19 +65,9 @@ def write(
     """
     text = page(folder, show_text)
     path = Path(output) if output is not None else Path(folder) / REPORT
-    with output_files.written(path, RunError, "give another --output"):
-        _replace(path, text)
+    with (
+        output_files.written(path, RunError, "give another --output"),
+        output_files.replaced(path) as beside,
+    ):
+        beside.write_text(text, encoding="utf-8")
     return path
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, beside = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        # mkstemp makes the file private; a page is read by others too.
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise

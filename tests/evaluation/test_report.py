@@ -660,7 +660,7 @@ def test_it_is_written_whole_and_others_may_read_it(run):
     assert path == run / "report.html"
     assert Page(path.read_text("utf-8")).images
     assert path.stat().st_mode & 0o777 == 0o644
-    assert not [p for p in run.iterdir() if p.name.startswith(".report")]
+    assert [p.name for p in run.glob("*.html")] == ["report.html"]
 
 
 def test_it_goes_where_it_is_told(run, tmp_path):

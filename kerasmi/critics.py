@@ -133,7 +133,8 @@ class ConcatCritic(Critic):
         `(B, N, C)` float32 scores, whatever the precision policy.
 
     Raises:
-        TypeError: If `hidden_dims` are no integers, as where one is meant.
+        TypeError: If `hidden_dims` is no sequence of integers, such as a
+            single number.
         ValueError: If there is no hidden layer, or one of no width.
     """
 

@@ -13,18 +13,28 @@ from kerasmi.models import pair_inputs
 class Unweighted:
     """`fit` and `evaluate` that refuse weights, which a step would drop.
 
+    Study ids of an array are checked too, before Keras meets them.
+
     Written before `keras.Model` among the bases.
     """
 
     @functools.wraps(keras.Model.fit, assigned=(), updated=())
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """As `keras.Model.fit`; refuses weights, as no pair has one."""
+        """As `keras.Model.fit`; refuses weights, as no pair has one.
+
+        Raises:
+            ValueError: weights, or study ids that are no integers.
+        """
         fit = super().fit  # type: ignore[misc]
         return _checked(fit, args, kwargs)
 
     @functools.wraps(keras.Model.evaluate, assigned=(), updated=())
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`; refuses weights, as no pair has one."""
+        """As `keras.Model.evaluate`; refuses weights, as no pair has one.
+
+        Raises:
+            ValueError: weights, or study ids that are no integers.
+        """
         evaluate = super().evaluate  # type: ignore[misc]
         return _checked(evaluate, args, kwargs)
 

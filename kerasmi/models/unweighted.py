@@ -42,8 +42,10 @@ class Unweighted:
 def _checked(method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = inspect.signature(method).bind(*args, **kwargs)
     pair_inputs.refuse_weights(given.arguments)
-    inputs = given.arguments.get("x")
-    if isinstance(inputs, Mapping) and "study_ids" in inputs:
-        # Keras says of an array of strings only that it is none of numbers
-        pair_inputs.check_ids(inputs["study_ids"])
+    held_out = given.arguments.get("validation_data")
+    held_out, *_ = keras.utils.unpack_x_y_sample_weight(held_out)
+    for inputs in (given.arguments.get("x"), held_out):
+        if isinstance(inputs, Mapping) and "study_ids" in inputs:
+            # Keras says of an array of strings only that it is none of numbers
+            pair_inputs.check_ids(inputs["study_ids"])
     return method(*args, **kwargs)

@@ -113,6 +113,16 @@ def test_study_ids_that_are_no_integers_are_named(method, settings, ids):
             getattr(made, method)(data, verbose=0, **settings)
 
 
+@pytest.mark.parametrize("pack", [lambda x: x, lambda x: (x,)])
+def test_names_of_held_out_studies_are_named_before_training(pack):
+    made = model()
+    made.compile("sgd", run_eagerly=True)
+    held_out = {**batch(4), "study_ids": np.array(list("abcd"))}
+    with pytest.raises(ValueError, match=r"`study_ids`.*return_inverse"):
+        made.fit(batch(4), validation_data=pack(held_out), verbose=0)
+    assert made.optimizer.iterations == 0
+
+
 def test_study_ids_that_are_no_array_are_named():
     made = model()
     made.compile("sgd")

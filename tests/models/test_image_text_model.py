@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_models import batch, model
+from tensorflow.python.framework import config
 
 from kerasmi import fused_adam, losses, optimizers
 from kerasmi.models.image_classifier import ImageClassifier
@@ -373,6 +374,17 @@ def test_a_temperature_that_is_none_is_refused(temperature):
         model(region="logsumexp", temperature=temperature)
 
 
+@pytest.fixture
+def xla():
+    """XLA for models, which Keras leaves out where operations must repeat."""
+    was = config.is_op_determinism_enabled()  # by a run before, in this process
+    config.disable_op_determinism()
+    yield
+    if was:
+        config.enable_op_determinism()
+
+
+@pytest.mark.usefixtures("xla")
 def test_xla_leaves_out_the_check_of_negatives_and_the_loss_is_nan():
     made = model()
     made.compile("sgd", jit_compile=True)

@@ -17,7 +17,7 @@ from kerasmi import (
 from kerasmi.data import augment, pipeline, texts
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import RunError
-from kerasmi.models import loading
+from kerasmi.models import loading, parts
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.recipe import Recipe
 from kerasmi.runs import RECIPE, Run
@@ -50,10 +50,24 @@ class Features:
         self.recipe = recipe
         self.model = model
         self._tokenizer = model.text_encoder.word_pieces
-        self._image = round_numbers.of_rows(_compiled(self._encode_images))
-        self._text = round_numbers.of_rows(_compiled(self._encode_texts))
-        self._score = round_numbers.of_pairs(_compiled(model.score))
-        self._region_scores = _compiled(model.region_scores)
+        size = recipe.data.image_size
+        image = _spec(None, size, size, 1)
+        ids, mask = (
+            _spec(None, 1, None, of=tf.int32),
+            _spec(None, 1, None, of=tf.bool),
+        )
+        self._image = round_numbers.of_rows(
+            _compiled(self._encode_images, image)
+        )
+        self._text = round_numbers.of_rows(
+            _compiled(self._encode_texts, ids, mask)
+        )
+        regions = _spec(*model.image_encoder.output_shape)
+        text = _spec(None, 1, parts.text_dim(model.text_encoder))
+        self._score = round_numbers.of_pairs(
+            _compiled(model.score, regions, text)
+        )
+        self._region_scores = _compiled(model.region_scores, regions, text)
 
     @classmethod
     def open(cls, run: Run) -> "Features":
@@ -246,5 +260,14 @@ def _is_spelled_out(pieces: list[str]) -> bool:
     )
 
 
-def _compiled(function: object) -> tf.function:
-    return tf.function(function, reduce_retracing=True, autograph=False)
+def _spec(*shape: int | None, of: tf.DType = tf.float32) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, of)
+
+
+def _compiled(function: object, *blocks: tf.TensorSpec) -> tf.function:
+    """Traced once: blocks of two threads would race for which shape is first.
+
+    What is computed of a shape that is known differs by rounding from what is
+    computed of one that is not.
+    """
+    return tf.function(function, input_signature=blocks, autograph=False)

@@ -94,7 +94,7 @@ def _opened(path):
 
 def load_once(monkeypatch):
     """Loads the model of each run once, not for every command; see above."""
-    monkeypatch.setattr(features, "_compiled", lambda function: function)
+    monkeypatch.setattr(features, "_compiled", lambda function, *_: function)
     opened = classmethod(lambda _, run: _opened(run.path.resolve()))
     monkeypatch.setattr(Features, "open", opened)
 

@@ -84,19 +84,15 @@ def sizes(pngs: Tensor, depth: int) -> tuple[Tensor, Tensor, Tensor]:
         mean nothing where it is not.
     """
     head = tf.io.decode_raw(pngs, tf.uint8, fixed_length=_FIRST)
-    width = _integer(head[:, 16:20])
-    height = _integer(head[:, 20:24])
-    known = (*_SIGNATURE, *b"\0\0\0\rIHDR"), (depth, 0, 0, 0, 0), (*_COMMENT,)
-    found = [
-        tf.reduce_all(head[:, start : start + len(part)] == part, axis=1)
-        for start, part in zip((0, 24, 33), known, strict=True)
-    ]
-    stride = width * (depth // 8) + _BEFORE_ROW
-    at = 33 + len(_COMMENT)
-    stream = _integer(head[:, at : at + 4])
-    found.append(stream == 2 + height * stride + 4)
-    found.append(tf.strings.length(pngs) == at + 8 + stream + 4 + 12)
-    return tf.reduce_all(found, axis=0), height, width
+    expected, says_so = _head(depth)
+    said = tf.reduce_all((head == expected) | ~says_so, axis=1)
+    four = tf.reshape(tf.gather(head, _NUMBERS, axis=1), (-1, 3, 4))
+    powers = tf.constant([2**24, 2**16, 2**8, 1])
+    numbers = tf.reduce_sum(tf.cast(four, tf.int32) * powers, axis=2)
+    width, height, stream = tf.unstack(numbers, axis=1)
+    whole = stream == 2 + height * (width * (depth // 8) + _BEFORE_ROW) + 4
+    ends = tf.strings.length(pngs) == _STREAM + 8 + stream + 4 + 12
+    return said & whole & ends, height, width
 
 
 def rows(pngs: Tensor, depth: int, height: Tensor, width: Tensor) -> Rows:
@@ -131,10 +127,19 @@ def of_squares(squares: Tensor) -> Rows:
     return Rows(tf.reshape(squares, (batch, side**2)), places)
 
 
-def _integer(four: Tensor) -> Tensor:
-    """`(B, 4)` uint8, the largest first -> `(B,)` int32."""
-    parts = tf.cast(four, tf.int32)
-    return tf.linalg.matvec(parts, tf.constant([2**24, 2**16, 2**8, 1]))
+def _head(depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes that files of a depth begin with, and which of them count."""
+    expected = np.zeros(_FIRST, np.uint8)
+    counts = np.zeros(_FIRST, bool)
+    size = _SIGNATURE + b"\0\0\0\rIHDR"
+    for start, part in (
+        (0, size),
+        (24, bytes([depth, 0, 0, 0, 0])),
+        (33, _COMMENT),
+    ):
+        expected[start : start + len(part)] = np.frombuffer(part, np.uint8)
+        counts[start : start + len(part)] = True
+    return expected, counts
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -147,5 +152,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Of odd length, which brings the first row to a whole pixel of two bytes.
 _COMMENT = _chunk(b"tEXt", b"Comment\0rows stored")
-# Signature, size, comment, the stream's own chunk and two bytes, a row's.
-_FIRST = 8 + 25 + len(_COMMENT) + 8 + 2 + _BEFORE_ROW
+# Signature, size, comment: where the stream's own chunk begins.
+_STREAM = 8 + 25 + len(_COMMENT)
+# Behind that chunk's header, the stream's two bytes and the row's.
+_FIRST = _STREAM + 8 + 2 + _BEFORE_ROW
+# Where width, height and the length of the stream stand, of four bytes each.
+_NUMBERS = [*range(16, 24), *range(_STREAM, _STREAM + 4)]

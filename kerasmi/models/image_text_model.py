@@ -190,31 +190,12 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         self, inputs: dict[str, Tensor], training: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What a bound is of, see `all_pairs.reduced`."""
-        images, texts = self.encode(inputs, training)
-        return self._reduced_features(
-            images,
-            texts,
-            inputs["study_ids"],
-            pair_inputs.is_text(inputs),
-            training,
-        )
-
-    def _reduced_features(
-        self,
-        image_features: Tensor,
-        text_features: Tensor,
-        study_ids: Tensor,
-        is_text: Tensor,
-        training: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `_reduced`, from the features of this replica's batch."""
         return all_pairs.reduced(
             self.critic,
             self._rules,
-            image_features,
-            text_features,
-            study_ids,
-            is_text,
+            *self.encode(inputs, training),
+            inputs["study_ids"],
+            pair_inputs.is_text(inputs),
             training,
         )
 
@@ -326,8 +307,9 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         shape = inputs["token_ids"].shape[1], parts.text_dim(self.text_encoder)
 
         def bound(images: Tensor, texts: Tensor) -> tuple[Tensor, Any]:
-            reduced = self._reduced_features(
-                images, texts, ids, is_text, training=True
+            critic, rules = self.critic, self._rules
+            reduced = all_pairs.reduced(
+                critic, rules, images, texts, ids, is_text, training=True
             )
             loss, share = self._loss(*reduced[:2])
             return share, (loss, reduced)

@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from kerasmi.types import Tensor
 
-# oneDNN compiles a kernel for each shape, so numbers of texts and of tokens are
-# filled up to multiples
+# oneDNN compiles a kernel for each shape: numbers of texts, of tokens and of
+# places in a text are filled up to multiples
 TEXTS = 4
 TOKENS = 32
+LENGTH = 4
 
 
 class Packing(NamedTuple):
@@ -43,11 +44,12 @@ class Packing(NamedTuple):
 
 
 def packed(mask: Tensor) -> Packing:
-    """The packing of texts; `L` becomes the length of the longest.
+    """The packing of texts; `L` becomes that of the longest, or little more.
 
     Args:
         mask: `(n, L)` int or bool, 0 where padded; n may be 0. The first place
-            of a text counts as a token whatever the mask says.
+            of a text counts as a token whatever the mask says. Of `L` a
+            multiple of `LENGTH` is left, or all.
 
     Returns:
         See `Packing`.
@@ -56,7 +58,8 @@ def packed(mask: Tensor) -> Packing:
     first = tf.one_hot(0, tf.shape(mask)[1], True, False, dtype=tf.bool)
     mask = mask | first
     used = tf.where(tf.reduce_any(mask, axis=0) | first)  # of no text too
-    mask = mask[:, : tf.cast(used[-1, 0], tf.int32) + 1]
+    longest = tf.cast(used[-1, 0], tf.int32) + 1
+    mask = mask[:, : longest + -longest % LENGTH]
     places = tf.cast(tf.where(mask), tf.int32)
     flat = tf.reshape(tf.cast(mask, tf.int32), (-1,))
     slots = tf.reshape(tf.cumsum(flat) - 1, tf.shape(mask))

@@ -8,6 +8,7 @@ from dense_models import dense_model
 from small_models import batch, model
 
 from kerasmi import optimizers
+from kerasmi.models import all_pairs
 
 PARTS = 4
 
@@ -101,7 +102,9 @@ def _on_one_tape(made, inputs):
             for start in range(0, PARTS * each, each)
         ]
         images, texts = (tf.concat(x, 0) for x in zip(*features, strict=True))
-        pairs, scores, _ = made._reduced_features(
+        pairs, scores, _ = all_pairs.reduced(
+            made.critic,
+            made._rules,
             images,
             texts,
             inputs["study_ids"],

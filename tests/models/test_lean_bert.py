@@ -272,15 +272,27 @@ def test_tokens_come_back_to_their_places():
     layout = packing.packed(np.array([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]))
     assert layout.number == 4
     # what fills up is the first place that is padded
-    texts, positions = [0, 0, 0, 1] + [1] * 28, [0, 1, 2, 0] + [1] * 28
+    texts, positions = [0, 0, 0, 1] + [0] * 28, [0, 1, 2, 0] + [3] * 28
     np.testing.assert_array_equal(layout.texts, texts)
     np.testing.assert_array_equal(layout.positions, positions)
-    assert layout.mask.shape == (2, 3)
+    # three, filled up to four
+    assert layout.mask.shape == (2, 4)
     order = packing.heads(layout, 2)
     x = tf.constant(np.arange(192.0).reshape(32, 6))
     wide = packing.spread(x, order)
-    np.testing.assert_array_equal(wide[0, 1], np.array(x)[:3, 3:])
+    np.testing.assert_array_equal(wide[0, 1, :3], np.array(x)[:3, 3:])
     np.testing.assert_array_equal(packing.collect(wide, order)[:4], x[:4])
+
+
+@pytest.mark.parametrize(
+    ("longest", "length", "kept"),
+    [(1, 9, 4), (4, 9, 4), (5, 9, 8), (8, 9, 8), (9, 9, 9), (9, 10, 10)],
+)
+def test_the_longest_text_has_a_round_length(longest, length, kept):
+    mask = np.arange(length) < np.array([longest, 1])[:, None]
+    layout = packing.packed(mask)
+    np.testing.assert_array_equal(layout.mask, mask[:, :kept])
+    assert layout.number == longest + 1
 
 
 def test_texts_without_padding_are_not_filled_up():

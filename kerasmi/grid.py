@@ -77,7 +77,10 @@ def run(
         error = _member(folder, experiment, reporter, member, encoders, devices)
         if error is None:
             continue
-        if isinstance(error, KerasmiError) and not folder.with_results():
+        if isinstance(error, KerasmiError) and not (
+            failed or folder.with_results()
+        ):
+            # nothing is lost when the grid is
             raise error
         failed[member.name] = error
         reporter.warning(f"{member.name} failed: {error}")

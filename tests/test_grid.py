@@ -362,6 +362,19 @@ def test_wrong_data_of_one_run_is_told_when_others_are_done(go, experiment):
     assert _runs(experiment)[-1] == "local_cpc/seed0"
 
 
+def test_wrong_data_after_a_failed_run_leaves_what_that_run_told(
+    go, experiment, tmp_path
+):
+    experiment.fail = {
+        "image_only/seed0": ArithmeticError("no number"),
+        "global_mine/seed0": DataError("shard 7 is cut short"),
+    }
+    with pytest.raises(TrainingError, match="image_only/seed0, global_mine"):
+        go()
+    left = tmp_path / "runs/grid/image_only/seed0/environment.json"
+    assert left.is_file()
+
+
 def test_two_recipes_of_one_variant_get_no_paired_tests(
     go, told, tmp_path, monkeypatch, whole
 ):

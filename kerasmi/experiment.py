@@ -145,11 +145,24 @@ def _work(
         for stage in stages.retraining(recipe, recipe.retrain.encoders)
         if run.is_done(stage)
     ]
-    predictions = pd.concat(
-        written_tables.read(run.stage(stage) / "predictions.csv")
-        for stage in done
-    )
+    predictions = pd.concat(_predicted(run, stage) for stage in done)
     return _evaluated(recipe, run, dataset, predictions, reporter)
+
+
+def _predicted(run: Run, stage: str) -> pd.DataFrame:
+    """The predictions of a stage that is done.
+
+    Raises:
+        RunError: they cannot be read.
+    """
+    path = run.stage(stage) / "predictions.csv"
+    try:
+        return written_tables.read(path)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path}: cannot be read: {error}; restore the file, or remove its"
+            " done.json: --resume then does the stage anew"
+        ) from error
 
 
 def _cautions(recipe: Recipe, dataset: Dataset) -> list[str]:

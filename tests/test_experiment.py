@@ -215,6 +215,15 @@ def test_a_finished_run_is_resumed_without_training(small, monkeypatch):
     assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
 
 
+def test_predictions_that_are_lost_are_named_with_the_remedy(small, runs):
+    again = shutil.copytree(small, runs / "lost")
+    (again / "retrain/pathology9/tuned/predictions.csv").unlink()
+    done = kerasmi_run("local_mine", *SMALL, "--output", again, "--resume")
+    assert done.exit_code == 2, done.output
+    assert "tuned/predictions.csv: cannot be read" in done.stderr
+    assert "remove its done.json" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def resumed(small, runs):
     """A copy that was cut off elsewhere and resumed here, and what was told."""

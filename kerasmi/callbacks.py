@@ -175,15 +175,22 @@ class Pictures(keras.callbacks.Callback):
         folder: TensorBoard folder of the pictures.
         name: tag of the picture.
         draw: called without arguments; returns `(H, W, 3)` uint8.
+        epochs: of the whole training, which a `fit` that goes on within an
+            epoch does not know.
     """
 
     def __init__(
-        self, folder: Path, name: str, draw: Callable[[], np.ndarray]
+        self,
+        folder: Path,
+        name: str,
+        draw: Callable[[], np.ndarray],
+        epochs: int,
     ) -> None:
         super().__init__()
         self.folder = folder
         self.name = name
         self.draw = draw
+        self.pictured = pictured(epochs)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Opens the event file."""
@@ -191,7 +198,7 @@ class Pictures(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Draws and writes."""
-        if epoch not in pictured(self.params["epochs"]):
+        if epoch not in self.pictured:
             return
         with self._writer.as_default():
             tf.summary.image(self.name, self.draw()[None], step=epoch)

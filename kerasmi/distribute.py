@@ -37,7 +37,8 @@ def configure(devices: int = 1) -> None:
 
     Raises:
         RunError: fewer GPUs than asked for, TensorFlow has already started
-            with another number of logical CPUs, or TF_CONFIG is wrong.
+            with fewer GPUs or another number of logical CPUs, or TF_CONFIG is
+            wrong.
     """
     many = cluster.here().is_many
     if devices < 1:
@@ -49,8 +50,8 @@ def configure(devices: int = 1) -> None:
                 f"--devices: {devices} asked for, but this machine has "
                 f"{len(gpus)} GPU(s). Use --devices {len(gpus)} or fewer."
             )
+        _show(gpus[:devices])
         if many:
-            tf.config.set_visible_devices(gpus[:devices], "GPU")
             _workers()
         return
     if many:
@@ -72,6 +73,18 @@ def configure(devices: int = 1) -> None:
                     "--devices: TensorFlow has already started with fewer "
                     "logical CPUs; configure devices first, in a new process."
                 ) from error
+
+
+def _show(gpus: list[tf.config.PhysicalDevice]) -> None:
+    """Hides all other GPUs, whose memory TensorFlow would reserve as well."""
+    try:
+        tf.config.set_visible_devices(gpus, "GPU")
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("GPU")) < len(gpus):
+            raise RunError(
+                "--devices: TensorFlow has already started with fewer GPUs; "
+                "configure devices first, in a new process."
+            ) from error
 
 
 @functools.cache
@@ -125,7 +138,7 @@ def facts() -> dict[str, Any]:
     TensorFlow chooses.
     """
     threading = tf.config.threading
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     return {
         "threads": {
             "intra_op": threading.get_intra_op_parallelism_threads(),
@@ -171,6 +184,21 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns when every worker has called it; at once for one worker."""
     if cluster.here().is_many:
         tf.function(strategy.run)(lambda: reduce_sum([tf.ones(())]))
+
+
+def agree(strategy: tf.distribute.Strategy, numbers: list[int]) -> bool:
+    """Whether every worker has these numbers; all have to ask.
+
+    Args:
+        strategy: of the workers; True where there is one.
+        numbers: of this worker, as many on every one.
+    """
+    if not cluster.here().is_many:
+        return True
+    own = tf.constant([numbers], tf.int32)
+    found = tf.function(strategy.run)(lambda: gather(own))
+    everyone = strategy.experimental_local_results(found)[0].numpy()
+    return bool((everyone == numbers).all())
 
 
 @contextlib.contextmanager

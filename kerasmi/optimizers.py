@@ -174,4 +174,8 @@ def learning_rates(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
     parts = getattr(optimizer, "optimizers", [optimizer])
-    return {part.name: float(part.learning_rate) for part in parts}
+    # a rate that several devices hold is no number until it is read
+    return {
+        part.name: float(ops.convert_to_numpy(part.learning_rate))
+        for part in parts
+    }

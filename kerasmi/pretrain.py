@@ -59,7 +59,7 @@ def run(
         model = build.image_text_model(
             recipe, dataset, steps * settings.epochs, reporter
         )
-    start = resuming.begin(folder, reporter)
+    start = resuming.begin(folder, reporter, strategy)
 
     # no maps of scores where the image is one region
     is_local = model.image_encoder.grid != (1, 1)
@@ -154,7 +154,7 @@ def _callbacks(
         callbacks.TensorBoard(
             str(folder / "tensorboard"), write_graph=start.fresh
         ),
-        *_pictures(model, examples, folder),
+        *_pictures(model, examples, folder, settings.epochs),
         watching.Troubles(held_out, reporter, objective.bound in WITH_CEILING),
     ]
 
@@ -178,7 +178,7 @@ def _images(
 
 
 def _pictures(
-    model: ImageTextModel, examples: Examples | None, folder: Path
+    model: ImageTextModel, examples: Examples | None, folder: Path, epochs: int
 ) -> list[keras.callbacks.Callback]:
     if examples is None:
         return []
@@ -187,6 +187,7 @@ def _pictures(
             folder / "tensorboard" / "pictures",
             "sentences_and_regions",
             lambda: figures.to_array(examples.draw(model)),
+            epochs,
         )
     ]
 

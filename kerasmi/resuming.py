@@ -22,9 +22,15 @@ import pandas as pd
 import tensorflow as tf
 
 from kerasmi import checkpoint_files as files
-from kerasmi import cluster, interruption, stage_logs, training_state
+from kerasmi import (
+    cluster,
+    distribute,
+    interruption,
+    stage_logs,
+    training_state,
+)
 from kerasmi.checkpoint_files import Checkpoint, Position
-from kerasmi.errors import TrainingError
+from kerasmi.errors import RunError, TrainingError
 from kerasmi.folder import CHECKPOINT
 from kerasmi.reporter import Reporter
 from kerasmi.stage_logs import HISTORY
@@ -58,12 +64,20 @@ class Start:
         return (epochs - self.position.epoch) * steps - self.position.step
 
 
-def begin(folder: Path, reporter: Reporter) -> Start:
+def begin(
+    folder: Path,
+    reporter: Reporter,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Start:
     """Finds the last good checkpoint of a stage and cuts its logs back to it.
 
     Args:
         folder: of the stage.
         reporter: warned of checkpoints that are damaged.
+        strategy: of the workers, who must find the same.
+
+    Raises:
+        RunError: another worker would go on elsewhere.
     """
     found = files.newest(
         folder / CHECKPOINT,
@@ -71,6 +85,7 @@ def begin(folder: Path, reporter: Reporter) -> Start:
         lambda c: stage_logs.missing(folder, c),
     )
     start = Start() if found is None else Start(*found)
+    _check_together(folder, start.position, strategy)
     for position in files.positions(folder / CHECKPOINT):
         if position > start.position or start.fresh:
             files.remove(folder / CHECKPOINT / position.file)
@@ -82,6 +97,20 @@ def begin(folder: Path, reporter: Reporter) -> Start:
             at += f", step {start.position.step + 1}"
         reporter.message(f"{folder}: goes on at {at}")
     return start
+
+
+def _check_together(
+    folder: Path, position: Position, strategy: tf.distribute.Strategy | None
+) -> None:
+    """Raises where workers would train different models together."""
+    if strategy is None:
+        return
+    if not distribute.agree(strategy, [position.epoch, position.step]):
+        raise RunError(
+            f"{folder}: the workers found different checkpoints, this one"
+            f" epoch {position.epoch + 1}, step {position.step + 1}. Start all"
+            " of them anew with --resume"
+        )
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -86,7 +86,7 @@ def run(
     features = None
     if encoder is not None and encoder_mode == "frozen":
         features = _unaugmented(recipe, dataset, chosen, encoder)
-    start = resuming.begin(folder, reporter)
+    start = resuming.begin(folder, reporter, strategy)
     replicas = strategy.num_replicas_in_sync
     whole_only = leaves_idle(len(chosen), settings.batch_size, replicas)
     steps, rest = divmod(len(chosen), settings.batch_size)

@@ -17,8 +17,6 @@ from kerasmi.folder import LOCK
 from kerasmi.recipe import Recipe
 from kerasmi.runs import Run, refuse_another
 
-_NOT_NEEDED = ("tensorboard", LOCK)
-
 
 class WorkerRun(Run):
     """A copy of the chief's run in a temporary folder; `close` removes it."""
@@ -48,8 +46,8 @@ class WorkerRun(Run):
         refuse_another(original, recipe)
         scratch = Path(tempfile.mkdtemp(prefix="kerasmi-worker-"))
         path = scratch / original.absolute().name
-        ignored = shutil.ignore_patterns(*_NOT_NEEDED)
-        shutil.copytree(original, path, ignore=ignored)
+        # logs too: a checkpoint without the logs it was made with is refused
+        shutil.copytree(original, path, ignore=shutil.ignore_patterns(LOCK))
         return cls(path, recipe, original)
 
     @property

@@ -52,6 +52,23 @@ def test_pictures_are_of_every_epoch_or_of_eight_with_the_last(epochs):
     assert np.ptp(np.diff(sorted(drawn))) <= 1 if epochs > 1 else drawn == {0}
 
 
+def test_pictures_are_of_the_whole_training_where_a_fit_knows_a_part(tmp_path):
+    drawn = []
+
+    def draw():
+        drawn.append(epoch)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    pictures = callbacks.Pictures(tmp_path, "sentences", draw, epochs=16)
+    # as Keras tells it where a training goes on within the third epoch
+    pictures.set_params({"epochs": 3})
+    pictures.on_train_begin()
+    for epoch in range(2, 6):
+        pictures.on_epoch_end(epoch)
+    pictures.on_train_end()
+    assert drawn == [3, 5]
+
+
 @pytest.mark.parametrize("final", [0.0, -1.0, np.nan, np.inf])
 def test_a_temperature_to_anneal_to_is_above_zero(final):
     with pytest.raises(ValueError, match=rf"`final`.*{final}"):

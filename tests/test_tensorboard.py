@@ -39,7 +39,7 @@ def train(folder):
         callbacks=[
             callbacks.Progress(Reporter(), 2, 2, 4, {}),
             callbacks.TensorBoard(str(folder)),
-            callbacks.Pictures(folder / "pictures", "sentences", draw),
+            callbacks.Pictures(folder / "pictures", "sentences", draw, 2),
         ],
     )
 

@@ -24,10 +24,14 @@ def recipe():
 def test_what_another_worker_writes_is_not_seen_in_the_run(tmp_path, recipe):
     with Run.create(tmp_path / "run", recipe) as run:
         run.write_text("pretrain/checkpoint/half", "of it")
+        # a checkpoint says how long they were
+        logs = "pretrain/tensorboard/train/events"
+        run.write_text(logs, "of epochs")
         before = contents(run.path)
         with WorkerRun.copy(run.path, recipe) as copied:
             read = copied.path / "pretrain/checkpoint/half"
             assert read.read_text() == "of it"
+            assert (copied.path / logs).read_text() == "of epochs"
             assert copied.data_folder == run.data_folder
             assert copied.path != run.path
             copied.record_environment(devices=2)

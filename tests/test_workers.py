@@ -73,6 +73,12 @@ def test_the_others_find_what_the_chief_makes_first(workers):
     assert all(worker["there"] for worker in workers)
 
 
+def test_every_worker_knows_whether_all_agree(workers):
+    for worker in workers:
+        assert worker["same"]
+        assert not worker["other"]
+
+
 def test_keras_still_needs_both_overrides(workers):
     # If this fails, Keras trains with several workers as it is shipped:
     # drop `_maybe_symbolic_build` from the models, and docs/scale.md's word.

@@ -7,7 +7,7 @@ import tensorflow as tf
 from dense_models import TEXTS, dense_model
 from small_models import batch, image_encoder, model
 
-from kerasmi import distribute
+from kerasmi import distribute, optimizers
 from kerasmi.errors import RunError
 
 STEPS = 5
@@ -145,6 +145,56 @@ def test_a_classifier_trains_the_same_on_two_devices(two_devices):
 def test_fewer_than_one_device_is_refused():
     with pytest.raises(RunError, match="at least 1"):
         distribute.configure(0)
+
+
+def gpus(monkeypatch, number):
+    """So many GPUs, and what TensorFlow is asked to show of them."""
+    found = [
+        tf.config.PhysicalDevice(f"/physical_device:GPU:{index}", "GPU")
+        for index in range(number)
+    ]
+    shown = list(found)
+
+    def show(some, kind):
+        shown[:] = some
+
+    config = tf.config
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: found)
+    monkeypatch.setattr(config, "set_visible_devices", show)
+    monkeypatch.setattr(config, "get_visible_devices", lambda kind: shown)
+    monkeypatch.setattr(
+        config.experimental, "get_device_details", lambda gpu: {}
+    )
+    return found, shown
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_gpus_that_are_not_asked_for_are_left_to_others(monkeypatch, devices):
+    found, shown = gpus(monkeypatch, 3)
+    distribute.configure(devices)
+    assert shown == found[:devices]
+    names = [gpu.name for gpu in found[:devices]]
+    assert distribute.facts()["accelerators"] == names
+
+
+def test_more_gpus_than_tensorflow_has_started_with_are_refused(monkeypatch):
+    found, _ = gpus(monkeypatch, 2)
+
+    def started(some, kind):
+        raise RuntimeError("Visible devices cannot be modified")
+
+    monkeypatch.setattr(tf.config, "set_visible_devices", started)
+    logical = found[:1]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: logical)
+    distribute.configure(1)
+    with pytest.raises(RunError, match="already started with fewer GPUs"):
+        distribute.configure(2)
+
+
+def test_a_learning_rate_that_devices_share_is_read(two_devices):
+    with two_devices.scope():
+        optimizer = keras.optimizers.SGD(0.125, name="sgd")
+    assert optimizers.learning_rates(optimizer) == {"sgd": 0.125}
 
 
 def test_threads_are_fixed_once_tensorflow_has_started():

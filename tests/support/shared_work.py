@@ -16,7 +16,7 @@ import tensorflow as tf
 from dense_models import TEXTS, dense_model
 from small_models import batch
 
-from kerasmi import cluster, distribute, resuming
+from kerasmi import callbacks, cluster, distribute, resuming
 from kerasmi import recipe as recipes
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_encoder import ImageEncoder
@@ -136,6 +136,15 @@ def chief_first(strategy, folder):
     return {"there": there}
 
 
+def agreement(strategy):
+    """Whether workers with the same number, and with their own, agree."""
+    index = cluster.here().index
+    return {
+        "same": distribute.agree(strategy, [3, 4]),
+        "other": distribute.agree(strategy, [3, index]),
+    }
+
+
 def resumed(strategy, run, killed=None):
     """A training of three epochs with checkpoints, as a stage of a run.
 
@@ -158,7 +167,7 @@ def resumed(strategy, run, killed=None):
 
     model = compiled(strategy)
     folder = run.stage("pretrain")
-    start = resuming.begin(folder, Reporter())
+    start = resuming.begin(folder, Reporter(), strategy)
     data = batches().repeat(3)
     history = resuming.fit(
         model,
@@ -170,7 +179,11 @@ def resumed(strategy, run, killed=None):
         monitor="val_mutual_information",
         epochs=3,
         steps=STEPS,
-        callbacks=[Kill()],
+        callbacks=[
+            Kill(),
+            # as every stage has one: its files are part of a checkpoint
+            callbacks.TensorBoard(str(folder / "tensorboard")),
+        ],
         reporter=Reporter(),
         validation_data=batches(),
     )
@@ -211,6 +224,7 @@ def main(folder):
     found = {
         **shared_run(strategy, folder),
         **chief_first(strategy, folder),
+        **agreement(strategy),
         **all_of_it(strategy),
         **as_shipped(strategy),
         "replicas": strategy.num_replicas_in_sync,

@@ -6,10 +6,11 @@
 
 Nothing is run: operations of a step are counted by formula (`flops.py`), and
 divided by a rate that is assumed. The one measured figure is the utilisation
-of the CPU, processor seconds of a step of 8 pairs on one core of 130 GFLOP/s
-(`python -m benchmarks train_step`); a GPU's is assumed to be lower. Workers
-prepare whole batches, so that the input of each machine must keep pace with
-all GPUs; `python -m benchmarks pipeline` measures images a second of a core.
+of the CPU, processor seconds of a step of 8 pairs on one core of 105 GFLOP/s
+(`python -m benchmarks train_step`, the older EPYC of benchmarks/README.md); a
+GPU's is assumed to be lower. Workers prepare whole batches, so that the input
+of each machine must keep pace with all GPUs; `python -m benchmarks pipeline`
+measures images a second of a core.
 """
 
 import argparse
@@ -22,10 +23,10 @@ GPUS = (1, 2, 4, 8, 16, 32, 64)
 SIDE, REGIONS, DIM, TEXT_DIM, HIDDEN = 256, 16, 512, 768, (1024, 512)
 PARAMETERS = 108e6 + 11.2e6 + 1.8e6  # BERT-base, images, critic
 TOKENS = {"sentences": 32, "reports": 112}
-# processor seconds of a step of 8 pairs (resnet256_6_2_1, global), and the
-# core's rate of products
-MEASURED = {"sentences": 2.56, "reports": 6.09}
-CORE = 130e9
+# processor seconds of a step of 8 pairs (resnet256_6_2_1, global), texts padded
+# alike, and the core's rate of products: benchmarks/README.md, older EPYC
+MEASURED = {"sentences": 1.76, "reports": 5.21}
+CORE = 105e9
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,26 @@ def test_what_a_core_reaches_is_between_nothing_and_all():
 
 
 @pytest.mark.parametrize("kind", sizing.TOKENS)
+def test_what_was_measured_stands_among_the_results(kind):
+    root = Path(__file__).parents[1]
+    results = (root / "benchmarks/README.md").read_text()
+    row = f"| padded alike, {sizing.TOKENS[kind]} tokens |"
+    (ours, *_) = (
+        line.split("|")[3].split()[0]
+        for line in results.splitlines()
+        if line.startswith(row)
+    )
+    assert float(ours) == sizing.MEASURED[kind]
+    page = (root / "docs/scale.md").read_text()
+    for told in (
+        f"{ours} s",
+        f"{sizing.utilisation(kind):.0%}".replace("%", " %"),
+        f"{sizing.CORE / 1e9:.0f} GFLOP/s",
+    ):
+        assert told in " ".join(page.split()), told
+
+
+@pytest.mark.parametrize("kind", sizing.TOKENS)
 def test_the_tables_of_the_page_are_printed(kind, capsys):
     sizing.main(["--texts", kind])
     printed = capsys.readouterr().out

@@ -65,12 +65,12 @@ def main(folder: Path, images: int) -> None:
 
     # 5. An experiment on it: the same recipes, another `data`, and your
     #    labels in place of the paper's. A few images make few steps: no
-    #    warm-up, and all labelled images.
+    #    warm-up, and all labelled images. runs/local_mine is the phantom's.
     print(
         f"kerasmi run local_mine data.source=records data.path={dataset.path}"
         " data.image_size=64 retrain.tasks='[findings]'"
         " retrain.findings='[Edema]' retrain.labels=all"
-        " pretrain.warmup_steps=0"
+        " pretrain.warmup_steps=0 --output runs/own"
     )
 
 

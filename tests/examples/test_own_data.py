@@ -21,7 +21,9 @@ def test_own_data_are_imported_and_the_recipe_fits(tmp_path, capsys):
     (command,) = (
         line for line in printed.splitlines() if line.startswith("kerasmi run")
     )
-    _, _, name, *overrides = shlex.split(command)
+    _, _, name, *overrides, option, folder = shlex.split(command)
+    # not the folder of the README's first command
+    assert (option, folder) == ("--output", "runs/own")
     asked = recipe.load(name, overrides)
     assert asked.data.path == made.path
     preconditions.check(asked, made)

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 import kerasmi
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,13 @@ def test_what_the_pages_call_is_there_after_import_kerasmi():
         [sys.executable, "-c", "\n".join(code)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_citation_is_of_this_version_and_of_the_paper():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == kerasmi.__version__
+    (paper,) = cited["references"]
+    assert f"https://doi.org/{paper['doi']}" in (ROOT / "README.md").read_text()
 
 
 def test_importing_the_package_leaves_tensorflow_out():

@@ -1,6 +1,9 @@
 # CPU:  docker build -t kerasmi .
 # GPU:  docker build -t kerasmi:gpu --build-arg BASE=tensorflow/tensorflow:2.16.2-gpu --build-arg EXTRAS=dicom .
-# Run:  docker run --rm -v "$PWD/runs:/home/kerasmi/runs" kerasmi run local_mine
+# Run:  mkdir -p runs && docker run --rm -v "$PWD/runs:/home/kerasmi/runs" kerasmi run local_mine
+#       (where there is no folder docker makes it, as root's: uid 1000 could not write)
+# GPUs: docker run --rm --gpus all -v "$PWD/runs:/home/kerasmi/runs" kerasmi:gpu run local_mine
+#       (not tried by anyone yet)
 ARG BASE=python:3.11-slim
 FROM ${BASE}
 

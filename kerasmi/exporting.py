@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -28,6 +27,7 @@ from kerasmi import (
     model_description,
     output_files,
     reloading,
+    serving,
     stages,
 )
 from kerasmi.errors import RunError
@@ -146,7 +146,7 @@ def _write(
     formats: Sequence[str],
 ) -> None:
     folder.mkdir()
-    serve, signature = _endpoint(model)
+    serve, signature = serving.endpoint(model)
     if "keras" in formats:
         model.save(folder / reloading.KERAS)
     if "saved_model" in formats:
@@ -167,31 +167,6 @@ def _write(
         model_description.use(model, _forms(folder)),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-def _endpoint(
-    model: keras.Model,
-) -> tuple[Callable[..., dict[str, Any]], list[tf.TensorSpec]]:
-    """What is served, with names for its inputs and its output."""
-    if isinstance(model, TextEncoder):
-
-        def encode(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
-            inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-            return {reloading.FEATURES: model(inputs, training=False)}
-
-        return encode, [
-            tf.TensorSpec((None, None), "int32", name)
-            for name in ("token_ids", "padding_mask")
-        ]
-    output = reloading.FEATURES
-    if isinstance(model, ImageClassifier):
-        output = reloading.PROBABILITIES
-
-    def serve(images: Any) -> dict[str, Any]:
-        return {output: model(images, training=False)}
-
-    shape = (None, *model.input_shape[1:])
-    return serve, [tf.TensorSpec(shape, "float32", "images")]
 
 
 def _write_preset(model: keras.Model, folder: str) -> None:
@@ -218,11 +193,9 @@ def _write_example(model: keras.Model, path: Path) -> None:
     inputs = _example(model)
     facts = {}
     if isinstance(model, TextEncoder):
-        outputs = model(inputs, training=False)
         facts["pooling"] = np.array(model.pooling)
-    else:
-        outputs = model(inputs["images"], training=False)
-    np.savez(path, **inputs, **facts, outputs=np.asarray(outputs))
+    outputs = serving.outputs(model, inputs)
+    np.savez(path, **inputs, **facts, outputs=outputs)
 
 
 def _example(model: keras.Model) -> dict[str, np.ndarray]:

@@ -59,7 +59,10 @@ def use(model: keras.Model, forms: list[str]) -> str:
     loading = dict(_LOADING)
     notes = ["`example.npz` holds inputs and outputs."]
     if isinstance(model, TextEncoder):
-        loading[reloading.PRESET] = _HUB[model.gelu] + _LOAD_PRESET
+        precision = model.backbone.dtype_policy.name
+        # KerasHub reads a preset in the precision of the session
+        kept = "" if precision == "float32" else f', dtype="{precision}"'
+        loading[reloading.PRESET] = _HUB[model.gelu] + _LOAD_PRESET % kept
         if {reloading.SAVED_MODEL, reloading.ONNX} & set(forms):
             notes.append(_PIECES)
         if reloading.PRESET in forms:
@@ -87,7 +90,7 @@ _HUB = {
     "tanh": "import keras_hub\n",
 }
 _LOAD_PRESET = (
-    'bert = keras_hub.models.Backbone.from_preset("preset")\n'
+    'bert = keras_hub.models.Backbone.from_preset("preset"%s)\n'
     'tokenizer = keras_hub.tokenizers.Tokenizer.from_preset("preset")'
 )
 _PIECES = (

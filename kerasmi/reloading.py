@@ -3,6 +3,7 @@
 python -m kerasmi.reloading FOLDER
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +18,6 @@ KERAS, SAVED_MODEL, PRESET, ONNX = (
     "model.onnx",
 )
 EXAMPLE = "example.npz"
-FEATURES, PROBABILITIES = "features", "probabilities"
 TOLERANCE = 1e-5
 
 _Inputs = dict[str, np.ndarray]
@@ -26,11 +26,9 @@ _Inputs = dict[str, np.ndarray]
 def _keras(path: Path, inputs: _Inputs) -> np.ndarray:
     import keras
 
-    import kerasmi.models  # noqa: F401  registers the classes
+    from kerasmi import serving
 
-    model = keras.saving.load_model(path)
-    given = inputs.get("images", inputs)
-    return np.asarray(model(given, training=False))
+    return serving.outputs(keras.saving.load_model(path), inputs)
 
 
 def _saved_model(path: Path, inputs: _Inputs) -> np.ndarray:
@@ -45,18 +43,26 @@ def _saved_model(path: Path, inputs: _Inputs) -> np.ndarray:
 def _preset(path: Path, inputs: _Inputs) -> np.ndarray:
     import keras_hub
 
+    from kerasmi import serving
     from kerasmi.models import ImageEncoder, TextEncoder
 
     preset = str(path)
     if "images" in inputs:
-        image_encoder = ImageEncoder.from_preset(preset)
-        return np.asarray(image_encoder(inputs["images"], training=False))
+        return serving.outputs(ImageEncoder.from_preset(preset), inputs)
     text_encoder = TextEncoder(
-        keras_hub.models.BertBackbone.from_preset(preset),
+        # KerasHub passes over the precision that it wrote
+        keras_hub.models.BertBackbone.from_preset(
+            preset, dtype=_precision(path)
+        ),
         keras_hub.tokenizers.BertTokenizer.from_preset(preset),
         pooling=_pooling(path.parent),
     )
-    return np.asarray(text_encoder(inputs, training=False))
+    return serving.outputs(text_encoder, inputs)
+
+
+def _precision(preset: Path) -> str:
+    config = json.loads((preset / "config.json").read_text(encoding="utf-8"))
+    return str(config["config"]["dtype"]["config"]["name"])
 
 
 def _pooling(folder: Path) -> str:

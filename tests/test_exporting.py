@@ -14,7 +14,7 @@ import pytest
 import small_models
 from click.testing import CliRunner
 
-from kerasmi import exporting, losses, reloading
+from kerasmi import build, exporting, losses, reloading
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.errors import RunError
@@ -312,6 +312,28 @@ def test_a_card_says_that_nothing_is_recorded_of_the_data(tmp_path):
     assert "- source: phantom\n" in text
     assert "- images, studies and subjects: not recorded\n" in text
     assert "grey levels" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_what_computes_in_half_precision_is_exported_in_float32(tmp_path, half):
+    asked = recipes.load("local_mine", [f"precision=mixed_{half}"])
+    with Run.create(tmp_path / "half", asked) as made:
+        with build.precision(asked):
+            model = trained(joint_model())
+        model.save(made.stage("pretrain") / "model.keras")
+        made.mark_done("pretrain")
+    told = []
+    out = exporting.export(made, tmp_path / "out", tell=told.append)
+    assert told[-1].startswith("reloaded: 6 files")
+    for part in ("image_encoder", "text_encoder"):
+        with np.load(out / part / "example.npz") as example:
+            outputs = example["outputs"]
+        assert outputs.dtype == np.float32
+        rounded = keras.ops.cast(keras.ops.cast(outputs, half), "float32")
+        np.testing.assert_array_equal(outputs, rounded)
+    loading = f'Backbone.from_preset("preset", dtype="mixed_{half}")'
+    assert loading in code_of(out / "text_encoder")
 
 
 def test_a_classifier_has_no_preset_and_gets_no_folder_for_one(

@@ -122,6 +122,7 @@ GROUPS = {
             "model_card",
             "model_description",
             "reloading",
+            "serving",
             "features",
             "held_out_split",
             "given",

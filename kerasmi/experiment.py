@@ -371,7 +371,7 @@ def describe(
                     f"{_labels(recipe)}, "
                     f"{counted(recipe.retrain.epochs, 'epoch')} of batches of "
                     f"{recipe.retrain.batch_size}"
-                    + _retraining_steps(recipe, dataset, task),
+                    + _retraining_steps(recipe, dataset, task, devices),
                 )
             )
     if dataset is not None:
@@ -387,13 +387,17 @@ def _pretraining_steps(recipe: Recipe, dataset: Dataset | None) -> str:
 
 
 def _retraining_steps(
-    recipe: Recipe, dataset: Dataset | None, task: stages.Task
+    recipe: Recipe,
+    dataset: Dataset | None,
+    task: stages.Task,
+    devices: int,
 ) -> str:
     if dataset is None:
         return ""
-    images = len(labelled.drawn_images(recipe, dataset, task))
-    steps = -(-images // recipe.retrain.batch_size) * recipe.retrain.epochs
-    return f": {counted(steps, 'step')} on {images}"
+    settings = recipe.retrain
+    images = len(labelled.images(recipe, dataset, task))
+    steps, _ = retrain.steps_of_epoch(images, settings.batch_size, devices)
+    return f": {counted(steps * settings.epochs, 'step')} on {images}"
 
 
 def _labels(recipe: Recipe) -> str:

@@ -62,15 +62,27 @@ def _check_labels(recipe: Recipe, dataset: Dataset, task: stages.Task) -> None:
         return
     key = "findings" if task.name == "findings" else "tasks"
     known = ", ".join(dataset.label_names) or "no labels"
-    remedy = (
-        " For labels of your own: retrain.tasks='[findings]' "
-        f"retrain.findings='[{dataset.label_names[0]}]'."
-        if key == "tasks" and dataset.label_names
-        else ""
-    )
+    remedy = _other_tasks(recipe, dataset) if key == "tasks" else ""
     raise RecipeError(
         f"{recipe.name}: retrain.{key}: {task.name} needs the label "
         f"{missing[0]!r}, which {dataset.path} lacks; it has {known}.{remedy}"
+    )
+
+
+def _other_tasks(recipe: Recipe, dataset: Dataset) -> str:
+    """What to re-train with the labels that there are, as a sentence."""
+    names = dataset.label_names
+    for tasks in (recipe.retrain.tasks, stages.LABELS):
+        fit = [
+            name for name in tasks if {*stages.labels(recipe, name)} <= {*names}
+        ]
+        if fit:
+            return f" Take retrain.tasks='[{', '.join(fit)}]'."
+    if not names:
+        return ""
+    return (
+        " For labels of your own: retrain.tasks='[findings]' "
+        f"retrain.findings='[{names[0]}]'."
     )
 
 

@@ -88,14 +88,12 @@ def run(
         features = _unaugmented(recipe, dataset, chosen, encoder)
     start = resuming.begin(folder, reporter, strategy)
     replicas = strategy.num_replicas_in_sync
-    whole_only = leaves_idle(len(chosen), settings.batch_size, replicas)
-    steps, rest = divmod(len(chosen), settings.batch_size)
-    steps += rest > 0 and not whole_only
-    if whole_only:
+    steps, left_out = steps_of_epoch(len(chosen), settings.batch_size, replicas)
+    if left_out:
         reporter.message(
             f"{this.stage(encoder_mode)}: left out at the end of each epoch: "
-            f"{counted(rest, 'image')}, too few for {replicas} devices; not "
-            "the same from epoch to epoch"
+            f"{counted(left_out, 'image')}, too few for {replicas} devices; "
+            "not the same from epoch to epoch"
         )
 
     def batches(epoch: int, step: int) -> tf.data.Dataset:
@@ -114,7 +112,7 @@ def run(
             epochs=settings.epochs,
             first_epoch=epoch,
             first_step=step,
-            drop_remainder=whole_only,
+            drop_remainder=left_out > 0,
             inputs=features,
         )
         return made
@@ -261,6 +259,25 @@ def _classifier(
     )
     model.compile(FusedAdam(rate, name="adam"))
     return model
+
+
+def steps_of_epoch(
+    images: int, batch_size: int, replicas: int
+) -> tuple[int, int]:
+    """How many steps an epoch has, and how many images it leaves out.
+
+    Args:
+        images: to train on.
+        batch_size: images in a step, over all devices.
+        replicas: devices that share each batch.
+
+    Returns:
+        Steps, and the images of the last batch where that is left out.
+    """
+    steps, rest = divmod(images, batch_size)
+    if leaves_idle(images, batch_size, replicas):
+        return steps, rest
+    return steps + (rest > 0), 0
 
 
 def leaves_idle(images: int, batch_size: int, replicas: int) -> bool:

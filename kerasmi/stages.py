@@ -10,7 +10,8 @@ from kerasmi.data.schema import EDEMA_SEVERITY, PATHOLOGY9
 from kerasmi.recipe import Recipe
 
 PRETRAIN = "pretrain"
-_LABELS = {"pathology9": PATHOLOGY9, "edema_severity": (EDEMA_SEVERITY,)}
+# of the tasks that have their labels from the paper
+LABELS = {"pathology9": PATHOLOGY9, "edema_severity": (EDEMA_SEVERITY,)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +65,14 @@ def tasks(recipe: Recipe) -> list[Task]:
         part
         for name in recipe.retrain.tasks
         for part in _networks(
-            recipe, Task(name, _labels(recipe, name), "multilabel")
+            recipe, Task(name, labels(recipe, name), "multilabel")
         )
     ]
 
 
-def _labels(recipe: Recipe, name: str) -> tuple[str, ...]:
-    return _LABELS.get(name) or recipe.retrain.findings or ()
+def labels(recipe: Recipe, name: str) -> tuple[str, ...]:
+    """The labels of a task: the paper's, or the findings of the recipe."""
+    return LABELS.get(name) or recipe.retrain.findings or ()
 
 
 def _networks(recipe: Recipe, task: Task) -> list[Task]:

@@ -11,6 +11,7 @@ from kerasmi import experiment, preconditions, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.data import records
+from kerasmi.data.schema import CHEXPERT14, EDEMA_SEVERITY, PATHOLOGY9
 from kerasmi.data.sources import phantom
 from kerasmi.errors import DataError, RecipeError, TrainingError
 from kerasmi.reporter import Reporter
@@ -91,6 +92,36 @@ def test_what_does_not_fit_names_its_key(own, overrides, parts):
     with pytest.raises(RecipeError) as error:
         preconditions.check(recipes.load("local_mine", overrides), own)
     assert all(part in str(error.value) for part in parts), error.value
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "remedy"),
+    [
+        # such as CheXpert: no release of it has degrees
+        (CHEXPERT14, (), "retrain.tasks='[pathology9]'"),
+        ((EDEMA_SEVERITY, "Own"), (), "retrain.tasks='[edema_severity]'"),
+        (
+            PATHOLOGY9,
+            ("retrain.tasks=[edema_severity]",),
+            "retrain.tasks='[pathology9]'",
+        ),
+        (
+            CHEXPERT14,
+            (
+                "retrain.tasks=[findings, edema_severity]",
+                "retrain.findings=[Edema, Fracture]",
+            ),
+            "retrain.tasks='[findings]'",
+        ),
+    ],
+)
+def test_tasks_that_lack_a_label_leave_those_that_fit(
+    own, names, asked, remedy
+):
+    has = dataclasses.replace(own, label_names=names)
+    with pytest.raises(RecipeError) as error:
+        preconditions.check(recipes.load("local_mine", asked), has)
+    assert str(error.value).endswith(f". Take {remedy}.")
 
 
 @pytest.mark.parametrize(
@@ -375,3 +406,32 @@ def test_results_note_the_labels_that_nothing_taught(tmp_path):
     assert notes["mean"].endswith("; nothing was learned of Untaught")
     page = (run.path / "report.html").read_text()
     assert "Untaught: nothing was learned of it: no negative one" in page
+
+
+@pytest.mark.parametrize(
+    ("heads", "devices", "steps"),
+    [
+        ("multilabel", 1, {"": "6 steps on 64"}),
+        # the last batch has 4 images, which leave the second device none
+        ("multilabel", 2, {"": "4 steps on 64"}),
+        ("binary", 1, {"/Edema": "6 steps on 64", "/Rare": "4 steps on 32"}),
+        ("binary", 2, {"/Edema": "4 steps on 64", "/Rare": "2 steps on 32"}),
+    ],
+)
+def test_a_dry_run_counts_the_steps_of_each_network(
+    tmp_path, heads, devices, steps
+):
+    data = unlike(tmp_path / "own", Edema=BOTH, Rare=BOTH | {"train": (0, -2)})
+    recipe = recipes.load(
+        "image_only",
+        (
+            *("data.source=records", f"data.path={data.path}"),
+            *("retrain.tasks=[findings]", "retrain.findings=[Edema, Rare]"),
+            *("retrain.labels=all", f"retrain.heads={heads}"),
+            *("retrain.batch_size=30", "retrain.epochs=2"),
+        ),
+    )
+    lines = dict(experiment.describe(recipe, tmp_path, devices))
+    for network, told in steps.items():
+        line = lines[f"retrain/findings/image_only{network}"]
+        assert line.endswith(f"batches of 30: {told}")

@@ -136,7 +136,8 @@ def _work(
         explained = explain_data_error(error, dataset)
         if explained is None:
             raise
-        raise explained from error
+        # TensorFlow's own words may hold the record that it could not parse
+        raise explained from None
     distribute.wait_for_all(strategy)
     if not cluster.here().is_chief:
         return pd.DataFrame()

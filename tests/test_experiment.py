@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import traceback
 
 import keras
 import numpy as np
@@ -15,8 +16,9 @@ from benchmarks import resume
 from kerasmi import distribute, experiment
 from kerasmi import recipe as recipes
 from kerasmi.cli import main as cli
+from kerasmi.data import wire
 from kerasmi.data.dataset import Dataset
-from kerasmi.errors import RecipeError
+from kerasmi.errors import DataError, RecipeError
 from kerasmi.reporter import Reporter
 from kerasmi.runs import Run
 
@@ -304,6 +306,36 @@ def test_trouble_ends_with_one_plain_line(
     (line,) = done.stderr.strip().splitlines()
     assert words in line
     assert words in (tmp_path / "run/log.txt").read_text()
+
+
+NO_RECORD = b"No effusion."
+
+
+def test_a_traceback_shows_no_word_of_a_damaged_record(
+    runs, tmp_path, monkeypatch
+):
+    from kerasmi import pretrain
+
+    def fail(*_):
+        wire.parse([NO_RECORD], ["image"])
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="No effusion"):
+        fail()
+
+    monkeypatch.setattr(pretrain, "run", fail)
+    monkeypatch.setattr(
+        experiment, "explain_data_error", lambda *_: DataError("damaged")
+    )
+    asked = recipes.load(
+        "local_mine", (*SMALL, f"data.path={next((runs / 'data').iterdir())}")
+    )
+    with (
+        Run.create(tmp_path / "run", asked) as run,
+        pytest.raises(DataError, match="damaged") as caught,
+    ):
+        experiment.run(asked, run, Reporter())
+    told = "".join(traceback.format_exception(caught.value))
+    assert "effusion" not in told
 
 
 def test_two_devices_run_the_same_recipe(two_devices, runs):

@@ -184,11 +184,11 @@ class Parts:
             return ()
         try:
             found = self._split_text(text)
-        # Its message may hold the report's words.
+        # Its message may hold the report's words, which a cause would show.
         except Exception as error:
             raise DataError(
                 f"{item.origin}: the splitter failed: {type(error).__name__}."
-            ) from error
+            ) from None
         if not isinstance(found, (list, tuple)) or not all(
             isinstance(s, str) and s.strip() for s in found
         ):

@@ -252,7 +252,8 @@ def _write(
             if TEXT in one.ids:
                 _write_lines(folder / f"{name}.jsonl", one.ids[TEXT])
         if "csv" in formats:
-            with (folder / f"{name}.csv").open("w", newline="") as stream:
+            path = folder / f"{name}.csv"
+            with path.open("w", encoding="utf-8", newline="") as stream:
                 for number, frame in enumerate(one.frames()):
                     # nine digits give every float32 back
                     frame.to_csv(

@@ -1,5 +1,6 @@
 """Features of large splits lie in files, not in memory."""
 
+import locale
 import tracemalloc
 from types import SimpleNamespace
 
@@ -70,6 +71,19 @@ def test_one_long_text_makes_no_room_for_all(tmp_path):
     found = pd.read_json(tmp_path / "sentences.jsonl", lines=True)["text"]
     assert found.tolist() == texts
     assert np.load(tmp_path / "sentences.npz").files == ["features", "image_id"]
+
+
+def test_a_csv_is_utf_8_in_a_locale_of_ascii(tmp_path):
+    ids = pd.DataFrame({"image_id": ["i"], "text": ["Ödem"]})
+    made = {"sentences": Embedded(ids, np.zeros((1, 2), np.float32))}
+    before = locale.setlocale(locale.LC_CTYPE)
+    locale.setlocale(locale.LC_CTYPE, "C")
+    try:
+        embedding._write(tmp_path, made, ["csv"])
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
+    found = pd.read_csv(tmp_path / "sentences.csv", encoding="utf-8")
+    assert found["text"].tolist() == ["Ödem"]
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (7, 2, 3, 5), (0, 5)])

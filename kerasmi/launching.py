@@ -1,6 +1,7 @@
 """Worker processes of this machine, started and watched as one program."""
 
 import glob
+import itertools
 import os
 import signal
 import socket
@@ -75,7 +76,10 @@ def visible_gpus(workers: int, devices: int) -> list[str]:
     present = len(glob.glob("/dev/nvidia[0-9]*"))
     given = os.environ.get(_GPUS)
     names = list(map(str, range(present))) if given is None else []
-    names += [name for name in (given or "").split(",") if name]
+    # CUDA reads nothing after the first that is no GPU, such as -1
+    names += itertools.takewhile(
+        lambda name: _is_gpu(name, present), (given or "").split(",")
+    )
     if not present or not names:
         return []
     if len(names) < workers * devices:
@@ -88,6 +92,14 @@ def visible_gpus(workers: int, devices: int) -> list[str]:
         ",".join(names[first : first + devices])
         for first in range(0, workers * devices, devices)
     ]
+
+
+def _is_gpu(name: str, present: int) -> bool:
+    """Whether CUDA takes it for a GPU: by index, or by UUID."""
+    name = name.strip()
+    if name.isdecimal():
+        return int(name) < present
+    return name.startswith(("GPU-", "MIG-"))
 
 
 def free_ports(count: int) -> list[int]:

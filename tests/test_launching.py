@@ -134,7 +134,7 @@ def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, hang_ups, number):
 
 
 def test_gpus_are_shared_out_and_too_few_are_refused(monkeypatch):
-    monkeypatch.setattr(launching.glob, "glob", lambda _: ["0", "1", "2", "3"])
+    monkeypatch.setattr(launching.glob, "glob", lambda _: list("01234567"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert launching.visible_gpus(2, 2) == ["0,1", "2,3"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
@@ -143,6 +143,29 @@ def test_gpus_are_shared_out_and_too_few_are_refused(monkeypatch):
         launching.visible_gpus(2, 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert launching.visible_gpus(2, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("8", []),
+        (",0", []),
+        ("0,-1,1", ["0"]),
+        ("3,8,1", ["3"]),
+        ("3, 1,-1", ["3", " 1"]),
+        ("GPU-8932f937,MIG-1a2b,-1", ["GPU-8932f937", "MIG-1a2b"]),
+    ],
+)
+def test_nothing_counts_from_the_first_that_is_no_gpu(monkeypatch, given, gpus):
+    monkeypatch.setattr(launching.glob, "glob", lambda _: list("01234567"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert launching.visible_gpus(max(1, len(gpus)), 1) == gpus
+    if gpus:
+        offered = rf"offers {len(gpus)} GPU"
+        with pytest.raises(RunError, match=offered):
+            launching.visible_gpus(len(gpus) + 1, 1)
 
 
 def test_the_devices_of_a_worker_are_those_of_its_run():

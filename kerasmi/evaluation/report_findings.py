@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kerasmi.evaluation import tables
+from kerasmi.evaluation import tables, trouble
 from kerasmi.evaluation.drawing import plain
 from kerasmi.evaluation.report_folder import LogLine, RunFolder, plain_time
 
@@ -125,7 +125,8 @@ def _of_information(run: RunFolder) -> Iterator[str]:
     if rows is None:
         return
     if history is not None:
-        yield from _of_bound(rows, history)
+        bound = run.recipe.get("objective.bound", "")
+        yield from _of_bound(rows, history, trouble.CHANCE.get(bound))
     yield from _unreliable(rows)
     for row in rows.to_dict("records"):
         name = f"{row['name']} of the {row['pairs']} pairs"
@@ -159,18 +160,27 @@ def _note(row: dict) -> str:
     return note if isinstance(note, str) else ""
 
 
-def _of_bound(rows: pd.DataFrame, history: pd.DataFrame) -> Iterator[str]:
-    """The bound that training maximised, at its best validation epoch."""
+def _of_bound(
+    rows: pd.DataFrame, history: pd.DataFrame, chance: float | None
+) -> Iterator[str]:
+    """The bound that training maximised, at its best validation epoch.
+
+    Of a bound whose chance is not known nothing can be told.
+    """
     matched = rows[rows["pairs"] == "matched"]
-    if "val_mutual_information" not in history or matched.empty:
+    known = "val_mutual_information" in history and not matched.empty
+    if not known or chance is None:
         return
     best = float(history["val_mutual_information"].max())
     error = float(matched.iloc[0]["standard_error"])
     least = max(LEAST, ERRORS * error)
-    if not best >= least:
+    if not best - chance >= least:
+        gap = f"below {least:.4f}"
+        if chance:
+            gap = f"less than {least:.4f} above chance, {chance:.4f}"
         yield (
             f"The bound never took off: its best validation value is "
-            f"{best:.4f} nats, below {least:.4f} ({LEAST} nats, or {ERRORS} "
+            f"{best:.4f} nats, {gap} ({LEAST} nats, or {ERRORS} "
             "standard errors where that is more). Nothing was learned from "
             "the reports; try more pretrain.epochs or other learning rates."
         )

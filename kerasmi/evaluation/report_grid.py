@@ -1,6 +1,7 @@
 """The page of a grid: its runs beside each other."""
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -96,8 +97,8 @@ def _members(
     frame = pd.DataFrame(rows).fillna("-")
     frame = frame[[*frame.columns.drop("warnings"), "warnings"]]
     links = "\n".join(
-        f'<li><a href="{html.escape(name)}/report.html">{html.escape(name)}'
-        "</a></li>"
+        f'<li><a href="./{html.escape(quote(name))}/report.html">'
+        f"{html.escape(name)}</a></li>"
         for name, run in grid.members.items()
         if (run.path / "report.html").is_file()
     )
@@ -230,7 +231,9 @@ def _comparisons(grid: GridFolder) -> str:
 def _tests(frame: pd.DataFrame) -> pd.DataFrame:
     """The paired tests with what matters most first; no empty column."""
     told = [
-        f"{row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        "-"
+        if pd.isna(row["difference"])
+        else f"{row['difference']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         for row in frame.to_dict("records")
     ]
     chances = [name for name in frame if name.startswith("p_")]
@@ -311,23 +314,26 @@ def _ceiling(run: RunFolder, history: pd.DataFrame) -> str:
 
 def _roc(grid: GridFolder) -> Iterator[str]:
     """A curve for each variant in the panel of each label, of one seed."""
-    frames = []
+    frames, drawn = [], []
     chosen: dict[str, tuple[str, RunFolder]] = {}
     for name, run in grid.members.items():
         chosen.setdefault(name.split("/")[0], (name, run))
-    for variant, (_, run) in list(chosen.items())[:_CURVES]:
+    for variant, (name, run) in chosen.items():
         frame = run.table("predictions.csv")
-        if frame is not None:
+        if frame is not None and len(drawn) < _CURVES:
+            drawn.append(name)
             encoder = frame["encoder"].iloc[-1]
             mine = frame[frame["encoder"] == encoder]
             shown = variant if encoder == variant else f"{variant} {encoder}"
             frames.append(mine.assign(encoder=shown))
     if frames:
-        names = ", ".join(name for name, _ in chosen.values())
+        left = len(chosen) - len(drawn)
         first, *_ = grid.members.values()
         yield html.paragraph(
-            f"Of the runs {names}, with the last of their encoders; the page "
-            f"of each run has all. {report_data.policy(first)}"
+            f"Of the runs {', '.join(drawn)}"
+            f"{f' ({left} more not drawn)' if left else ''}, with the last "
+            "of their encoders; the page of each run has all. "
+            f"{report_data.policy(first)}"
         )
         yield from report_run.rocs(pd.concat(frames, ignore_index=True))
 

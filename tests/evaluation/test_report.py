@@ -637,6 +637,23 @@ def test_a_bound_that_never_took_off_is_told(run, best, error, told):
     assert sum("never took off" in one for one in findings(run)) == told
 
 
+@pytest.mark.parametrize(
+    ("bound", "best", "told"),
+    [
+        ("jensen_shannon", -0.9, 0),
+        ("jensen_shannon", -1.386, 1),
+        ("cpc_pooled", -8.0, 0),
+    ],
+)
+def test_a_bound_takes_off_from_its_own_chance(run, bound, best, told):
+    replace(run / "recipe.yaml", "bound: mine", f"bound: {bound}")
+    path = run / "pretrain" / "history.csv"
+    history = pd.read_csv(path)
+    history["val_mutual_information"] = [best - 1, best, best - 0.1]
+    history.to_csv(path, index=False)
+    assert sum("never took off" in one for one in findings(run)) == told
+
+
 def test_information_of_shuffled_pairs_is_told(run):
     path = run / "pretrain" / "mutual_information.csv"
     rows = pd.read_csv(path)
@@ -771,8 +788,33 @@ def test_a_grid_tells_of_every_pretraining_before_the_rest():
 def test_a_run_that_has_a_page_is_linked(own_grid):
     report.write(own_grid / "local_mine" / "seed0")
     urls = Page(report.page(own_grid)).urls
-    assert "local_mine/seed0/report.html" in urls
-    assert "image_only/seed0/report.html" not in urls
+    assert "./local_mine/seed0/report.html" in urls
+    assert "./image_only/seed0/report.html" not in urls
+
+
+def test_a_link_to_a_run_is_a_place_whatever_its_name(own_grid):
+    name = "javascript:alert(1)#"
+    shutil.copytree(own_grid / "local_mine", own_grid / name)
+    report.write(own_grid / name / "seed0")
+    urls = Page(report.page(own_grid)).urls
+    assert "./javascript%3Aalert%281%29%23/seed0/report.html" in urls
+    assert not any(url.startswith("javascript") for url in urls)
+
+
+def test_a_difference_that_is_not_defined_is_a_dash(own_grid):
+    path = own_grid / "comparisons.csv"
+    frame = pd.read_csv(path)
+    frame.loc[0, ["difference", "low", "high"]] = np.nan
+    frame.to_csv(path, index=False)
+    assert "nan [" not in Page(report.page(own_grid)).text
+
+
+def test_variants_without_a_curve_are_counted(own_grid, monkeypatch):
+    monkeypatch.setattr(report_grid, "_CURVES", 1)
+    text = Page(report.page(own_grid)).text
+    (one, other) = (f"{name}/seed0" for name in ("image_only", "local_mine"))
+    assert f"Of the runs {one} (1 more not drawn), with the last" in text
+    assert f"Of the runs {one}, {other}" not in text
 
 
 def test_a_grid_tells_what_failed_and_what_has_not_begun(own_grid):

@@ -110,6 +110,14 @@ def write_refused(file: Path, refused: Iterable[Refusal]) -> None:
             table.writerow((*rest, check))
 
 
+def refused_by(file: Path, check: str) -> int:
+    """How many rows of a `refused.csv` failed a check; 0 without the file."""
+    if not file.is_file():
+        return 0
+    with file.open(encoding="utf-8", newline="") as stream:
+        return sum(row[-1] == check for row in csv.reader(stream))
+
+
 def kind(reason: str) -> str:
     """Returns why an image was refused without its own numbers.
 

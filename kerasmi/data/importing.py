@@ -140,6 +140,7 @@ class _Import:
             with contextlib.suppress(DataError):
                 whole = Dataset.open(self._folder, verify="hash")
                 self._reporter.message("made before; nothing to do")
+                self._tell_refused_before()
                 return whole
         self._convert(workers)
         self._check_any_left()
@@ -165,7 +166,10 @@ class _Import:
         rule = self._options.rule
         self._reporter.message(f"reading {self._source.name}")
         items = self._source.items(self._plan.audit)
+        decides = getattr(self._source, "split_decides_labels", False)
         for number, item in enumerate(items, 1):
+            if decides and rule.overrides:
+                _refuse_other_split(item, rule(item.subject_id))
             self._plan.add(item, self._contents, rule)
             if number % _NOTED == 0:
                 self._reporter.message(f"{number:,} images found")
@@ -266,6 +270,18 @@ class _Import:
                 f"{'it' if number == 1 else 'them all'}."
             )
 
+    def _tell_refused_before(self) -> None:
+        """Warns of images that a finished data set lacks: now perhaps whole."""
+        file = self._folder / audit.REFUSED
+        number = audit.refused_by(file, parts.CHECK)
+        if number:
+            self._reporter.warning(
+                f"{counted(number, 'image')} refused when it was made "
+                f"{'is' if number == 1 else 'are'} not in it: {file} lists "
+                f"{'it' if number == 1 else 'them'}. Once mended, import to a "
+                "new folder."
+            )
+
     def _tell_textless(self, made: Dataset) -> None:
         if not any(counts["with_text"] for counts in made.counts.values()):
             self._reporter.warning(
@@ -307,6 +323,16 @@ class _Import:
             f"{self._options.refuse_share:.1%} allowed; "
             f"{reason}. {file} lists them all. Mend the source, or "
             "allow more (--max-refused)."
+        )
+
+
+def _refuse_other_split(item: Item, split: str) -> None:
+    """Raises where labels of one split would be given to another."""
+    if split and item.split and split != item.split:
+        raise DataError(
+            f"{item.origin}: {split} by the split file, {item.split} by "
+            "--split, by which its labels are chosen as well. Take the "
+            "--split that the file was made with, or leave out --split-file."
         )
 
 

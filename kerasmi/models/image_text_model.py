@@ -59,7 +59,8 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
             `(B, K, L)` int, `padding_mask` `(B, K, L)` int or bool, 0 where
             padded, and, for training, `study_ids` `(B,)` int64. Where images
             have fewer than K texts, the others are of padding alone: a bound
-            ignores their pairs.
+            ignores their pairs, but they count in the batch statistics of a
+            critic that normalises.
 
     Output shape:
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands

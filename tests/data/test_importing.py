@@ -245,6 +245,19 @@ def test_a_finished_import_is_not_made_again(table, out):
     assert list(out.parent.iterdir()) == [out]
 
 
+def test_a_mended_image_is_told_to_be_missing_still(table, out):
+    image = table.parent / "0005.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:60])
+    load(table, out)
+    image.write_bytes(whole)
+    listener = Listener()
+    load(table, out, reporter=listener)
+    (warning,) = listener.warnings
+    assert warning.startswith("1 image refused when it was made is not in it")
+    assert "import to a new folder" in warning
+
+
 def test_a_changed_source_does_not_replace_a_data_set(table, out):
     load(table, out)
     text = table.read_text().replace("large", "small")

@@ -36,6 +36,7 @@ from mimic_files import (
 )
 from PIL import Image
 
+from kerasmi.data import split_rules
 from kerasmi.data.importing import import_items
 from kerasmi.data.schema import BLANK, CHEXPERT14, EDEMA_SEVERITY, UNCERTAIN
 from kerasmi.data.sources import mimic_cxr_files, mimic_cxr_table1
@@ -352,6 +353,28 @@ def test_rows_without_a_grade_are_counted_and_wrong_ones_refused(tmp_path):
     assert audit.refusals["severity is none of 0, 1, 2, 3"] == 1
 
 
+def test_a_subject_of_the_consensus_is_held_out_whatever_the_grade(tmp_path):
+    root = write_all(tmp_path)
+    file = root / "severity" / "consensus_image_edema_severity.csv"
+    graded = pd.read_csv(file, dtype=str)
+    graded["edema_severity"] = "-1"
+    graded.to_csv(file, index=False)
+    _, audit = read(source(root, split="official"))
+    assert audit.counts["regex grades of consensus subjects left out"] == 3
+
+
+def test_a_split_file_that_contradicts_the_labels_is_refused(release, tmp_path):
+    file = tmp_path / "splits.csv"
+    items, _ = read(source(release))
+    names = sorted({item.subject_id for item in items.values()})
+    lines = [f"{name},train" for name in names]
+    file.write_text("\n".join(["subject_id,split", *lines]) + "\n")
+    rule = split_rules.SplitFile(file)
+    with pytest.raises(DataError, match=r"csv\.gz:\d+: train by the split"):
+        import_items(source(release), tmp_path / "out", split_rule=rule)
+    assert not (tmp_path / "out").exists()
+
+
 # --- views and order
 
 
@@ -589,6 +612,8 @@ def test_a_damaged_member_of_the_zip_is_refused(tmp_path):
     file.write_bytes(content)
     _, audit = read(source(root))
     assert audit.refusals == Counter({"report unreadable": 1})
+    ((*_, reason),) = audit.rows
+    assert str(PLAIN) not in reason
 
 
 @pytest.mark.parametrize(

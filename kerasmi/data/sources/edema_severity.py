@@ -81,9 +81,8 @@ def read(folder: Path, audit: Audit) -> Severity:
         audit: Told of rows left out.
     """
     regex_file, consensus_file = files(folder)
-    regex = _graded(regex_file, {}, audit)
-    consensus = _graded(consensus_file, _IMAGE, audit)
-    subjects = frozenset(consensus["subject_id"])
+    regex, _ = _graded(regex_file, {}, audit)
+    consensus, subjects = _graded(consensus_file, _IMAGE, audit)
     held_out = regex["subject_id"].isin(subjects)
     audit.count(
         "regex grades of consensus subjects left out", int(held_out.sum())
@@ -97,10 +96,13 @@ def read(folder: Path, audit: Audit) -> Severity:
     )
 
 
-def _graded(file: Path, more: Columns, audit: Audit) -> pd.DataFrame:
-    """Returns the rows with a grade, one for each study or image."""
+def _graded(
+    file: Path, more: Columns, audit: Audit
+) -> tuple[pd.DataFrame, frozenset[str]]:
+    """The rows with a grade, one for each study or image; all subjects."""
     frame = csv_files.read(file, _COLUMNS | more)
     frame = mimic_cxr_ids.valid(frame, file, audit)
+    subjects = frozenset(frame["subject_id"])
     text = frame["severity"].str.strip().str.removesuffix(".0")
     unlabelled = text == "-1"
     audit.count("severity rows without a grade", int(unlabelled.sum()))
@@ -114,4 +116,4 @@ def _graded(file: Path, more: Columns, audit: Audit) -> pd.DataFrame:
     frame = frame.assign(severity=grade)[grade.notna()]
     frame = frame.astype({"severity": int})
     key = "image_id" if more else "study_id"
-    return mimic_cxr_ids.once(frame, key, file, audit)
+    return mimic_cxr_ids.once(frame, key, file, audit), subjects

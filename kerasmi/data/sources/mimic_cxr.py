@@ -137,6 +137,11 @@ class MimicCXR:
         names = CHEXPERT14 if self._labels else ()
         return names + ((EDEMA_SEVERITY,) if self._severity else ())
 
+    @property
+    def split_decides_labels(self) -> bool:
+        """Whether an item's labels are right in its own split alone."""
+        return self._severity is not None or self._test_labels is not None
+
     def options(self) -> dict[str, Any]:
         """Returns what decides the items."""
         labels, test_labels = self._labels, self._test_labels

@@ -110,7 +110,8 @@ class ZipReports:
         except KeyError:
             return None
         except BROKEN as error:
-            raise UnreadableReportError(f"{name}: {reason(error)}") from error
+            # its name holds the subject's id
+            raise UnreadableReportError(reason(error)) from error
         return cut(_decode(content), self._how)
 
 

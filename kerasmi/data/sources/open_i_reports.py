@@ -163,7 +163,7 @@ def once(reports: Iterator[Report], audit: Audit) -> Iterator[Report]:
             audit.removed(
                 "report given twice",
                 report.origin,
-                f"{report.uid} came before",
+                "one of the same number came before",
             )
             continue
         seen.add(report.uid)

@@ -104,6 +104,12 @@ class Table:
         self._values = dict(label_values or {})
         self._views = tuple(views)
         self._refuse_contradictions()
+        self._absent = {
+            column
+            for name, ours in _OUR_NAMES.items()
+            if name not in self._columns
+            for column in ours
+        }
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -137,6 +143,7 @@ class Table:
             if row.fault:
                 audit.removed("row", origin, row.fault)
                 continue
+            self._refuse_late(row, origin)
             view = self._value(row, "view")
             if self._views and view not in self._views:
                 audit.count(f"filter: view not {' or '.join(self._views)}")
@@ -150,6 +157,18 @@ class Table:
                 yield self._item(row, view, origin)
             except _RowError as error:
                 audit.removed(error.check, origin, str(error))
+
+    def _refuse_late(self, row: Row, origin: str) -> None:
+        """Raises for a key of JSON Lines that no column was taken from.
+
+        Columns are those of the first rows: what came later would be lost.
+        """
+        late = self._absent.intersection(row.values)
+        if late:
+            raise DataError(
+                f"{origin}: has the key {min(late)!r}, which the first rows "
+                'lack; give it in the first row too, "" where there is none.'
+            )
 
     def _item(self, row: Row, view: str, origin: str) -> Item:
         image = self._path(row)

@@ -314,7 +314,8 @@ def _ceiling(run: RunFolder, history: pd.DataFrame) -> str:
 
 def _roc(grid: GridFolder) -> Iterator[str]:
     """A curve for each variant in the panel of each label, of one seed."""
-    frames, drawn = [], []
+    frames: list[pd.DataFrame] = []
+    drawn: list[str] = []
     chosen: dict[str, tuple[str, RunFolder]] = {}
     for name, run in grid.members.items():
         chosen.setdefault(name.split("/")[0], (name, run))

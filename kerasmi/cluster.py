@@ -64,7 +64,13 @@ def here(environment: Mapping[str, str] | None = None) -> Cluster:
         return Cluster()
     try:
         return _read(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise RunError(f"{VARIABLE}: {said}; expected {_FORM}") from None
 

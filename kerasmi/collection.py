@@ -162,7 +162,13 @@ def environment(run: Run) -> dict[str, Any]:
     try:
         starts = json.loads(path.read_text("utf-8"))
         return {key: value for start in starts for key, value in start.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ):
         raise RunError(f"{path}: missing or damaged; {_AGAIN}") from None
 
 

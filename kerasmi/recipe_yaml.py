@@ -11,6 +11,7 @@ from kerasmi.errors import RecipeError
 from kerasmi.recipe_schema import Recipe
 from kerasmi.recipe_section import NAME, dotted_keys, nearest
 
+DEEPEST = 32  # levels of nesting; a recipe has three, a grid five
 _UNKNOWN_TAG = "could not determine a constructor for the tag"
 
 
@@ -19,6 +20,27 @@ class _Loader(yaml.SafeLoader):
 
     # PyYAML follows YAML 1.1: 5e-4 is text, `no` is False, 1:30 is 90.
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+    _depth = 0
+
+    def fetch_flow_collection_start(self, token_class: type) -> None:
+        """Scans `[` or `{`: its time grows with the square of the depth."""
+        if self.flow_level >= DEEPEST:
+            raise self._too_deep(self.get_mark())
+        super().fetch_flow_collection_start(token_class)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node and those within it, `DEEPEST` levels at most."""
+        if self._depth > DEEPEST:
+            raise self._too_deep(self.peek_event().start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _too_deep(self, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+        return yaml.MarkedYAMLError(
+            problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark
+        )
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
@@ -59,8 +81,6 @@ def parse(text: str) -> Any:
     """The value of a YAML text; raises `yaml.YAMLError`."""
     try:
         return yaml.load(text, Loader=_Loader)
-    except RecursionError:
-        raise yaml.YAMLError("nested too deep") from None
     # PyYAML's own on a tag such as `!!int` before what is none.
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise yaml.YAMLError(

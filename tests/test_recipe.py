@@ -273,6 +273,8 @@ def test_an_impossible_combination_is_refused(error, text, key):
         ("1: 2\n", "line 1, column 1: not YAML: expected a name as key"),
         ("seed: !!python/name:os.system x\n", "line 1, column 7: not YAML: "),
         ("seed: \x00\n", "not YAML: "),
+        ("a: " + "[" * 3000, "line 1, column 36: not YAML: nested deeper"),
+        ("- " * 3000, "line 1, column 67: not YAML: nested deeper"),
         ("", "not a recipe: "),
         ("- seed\n", "not a recipe: "),
     ],

@@ -190,7 +190,9 @@ class _Unpacked(_Archive):
         state = [found.st_size, found.st_mtime_ns]
         done = self._folder / _DONE
         # Damaged, it is as if it were not there: unpacked anew.
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        with contextlib.suppress(
+            OSError, ValueError, LookupError, TypeError, RecursionError
+        ):
             kept = json.loads(done.read_text(encoding="utf-8"))
             if kept["state"] == state:
                 self._sizes = kept["sizes"]

@@ -93,7 +93,7 @@ class Parts:
                 and sha256(self.file(part, "tfrecord")) == part.sha256
                 and sha256(self.file(part, "csv")) == part.rows_sha256
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return part if whole else None
 

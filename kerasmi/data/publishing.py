@@ -149,7 +149,13 @@ def published(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         found["made_by"]["options"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise DataError(
             f"{folder}: is not empty and holds no whole data set; name "
             "another folder, or remove it."

@@ -109,7 +109,7 @@ class Folder:
             return None
         try:
             return json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise _broken(path, error) from None
 
     def values(self, name: str) -> dict[str, str]:
@@ -117,7 +117,12 @@ class Folder:
         path = self.path / name
         try:
             loaded = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+            yaml.YAMLError,
+        ) as error:
             raise _broken(path, error) from None
         if not isinstance(loaded, dict):
             raise RunError(f"{path}: not a recipe")

@@ -14,6 +14,9 @@ from kerasmi.data import images, stored_png
 from kerasmi.data.stored_png import Rows
 from kerasmi.types import Tensor
 
+_HIGH = 1.5 * 2**23
+_HIGH_BITS = 0x4B400000
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -90,16 +93,22 @@ def warp(rows: Rows, motions: Tensor, size: int) -> Tensor:
         nothing moves.
     """
     pixels = tf.reshape(rows.pixels, (-1,))
-    made: Tensor = _warp(pixels, rows.places, motions, size)
+    at = tf.range(size, dtype=tf.float32)
+    made: Tensor = _warp(pixels, rows.places, motions, at)
     return made
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _warp(pixels: Tensor, places: Tensor, motions: Tensor, size: int) -> Tensor:
+def _warp(
+    pixels: Tensor, places: Tensor, motions: Tensor, at: Tensor
+) -> Tensor:
     """One kernel for the batch, compiled by XLA for each of its shapes.
 
     Pixels come in one dimension: of more, XLA divides every place apart.
+    `at` is 0, 1, ... as an array: made here, XLA makes it for every pixel anew,
+    which takes half as long again.
     """
+    size = at.shape[0]
     batch = tf.shape(motions)[0]
     angle, scale, down, right = (
         part[:, None, None] for part in tf.unstack(motions, axis=1)
@@ -109,15 +118,14 @@ def _warp(pixels: Tensor, places: Tensor, motions: Tensor, size: int) -> Tensor:
     )
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
     middle = (size - 1) / 2
-    at = tf.range(size, dtype=tf.float32)
     column, row = at[None, None, :], at[None, :, None]
     x, y = middle + right * size, middle + down * size
     source_x = cosine * column - sine * row + (middle - (cosine * x - sine * y))
     source_y = sine * column + cosine * row + (middle - (sine * x + cosine * y))
     left, top = tf.floor(source_x), tf.floor(source_y)
     # Added to whole numbers: what lies beside the square changes no weight.
-    i = tf.cast(left, tf.int32) + (width - size) // 2
-    j = tf.cast(top, tf.int32) + (height - size) // 2
+    i = _whole(left) + (width - size) // 2
+    j = _whole(top) + (height - size) // 2
     begin = tf.range(batch)[:, None, None] * (tf.size(pixels) // batch) + first
     place = j * stride + i + begin
     inside_x, inside_y = (
@@ -135,6 +143,15 @@ def _warp(pixels: Tensor, places: Tensor, motions: Tensor, size: int) -> Tensor:
     above = read_at(0, 0) * (1 - across) + read_at(0, 1) * across
     below = read_at(1, 0) * (1 - across) + read_at(1, 1) * across
     return (above * (1 - along) + below * along)[..., None]
+
+
+def _whole(numbers: Tensor) -> Tensor:
+    """Whole float32 numbers below 2**22 as int32.
+
+    Added to 1.5 * 2**23 they stand in the last bits as they are; a cast asks of
+    each whether int32 holds it.
+    """
+    return tf.bitcast(numbers + _HIGH, tf.int32) - _HIGH_BITS
 
 
 def read_rows(pngs: Tensor, size: int, margin: int) -> Rows:

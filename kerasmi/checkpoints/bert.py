@@ -22,7 +22,7 @@ GELUS = ("exact", "tanh")
 
 def read(
     path: str | Path,
-    pooling: str = "cls",
+    pooling: str | None = None,
     lower_case: bool | None = None,
     gelu: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -38,12 +38,13 @@ def read(
             one file of weights in such a folder, where it holds several;
             a KerasHub preset folder, as `kerasmi encoder convert` writes it;
             a `.keras` file of a `TextEncoder`.
-        pooling: see `TextEncoder`.
+        pooling: see `TextEncoder`; None: as a `.keras` file was saved, and
+            `"cls"` for the others, which keep none.
         lower_case: whether text is lower-cased; None: as the files say.
         gelu: `"exact"` or `"tanh"`; None: as the source computed it, which is
             exact for `gelu` of Hugging Face and tanh in TensorFlow 1.
-        tell: called with lines on what was found: casing, GELU, what was
-            ignored.
+        tell: called with lines on what was found: casing, GELU, a saved
+            pooling, what was ignored.
 
     Raises:
         CheckpointError: no such checkpoint, a damaged or foreign one, or
@@ -58,6 +59,7 @@ def read(
         config = vocabulary.read_json(path / "config.json")
         if path.suffix == ".keras" or "registered_name" in config:
             return _from_keras(path, pooling, lower_case, gelu, tell)
+    pooling = "cls" if pooling is None else pooling
     return _convert(path, pooling, lower_case, gelu, tell)
 
 
@@ -111,19 +113,20 @@ def _convert(
 
 def _from_keras(
     path: Path,
-    pooling: str,
+    pooling: str | None,
     lower_case: bool | None,
     gelu: str | None,
     tell: Callable[[str], None],
 ) -> TextEncoder:
-    backbone, tokenizer = _loaded(path)
+    backbone, tokenizer, saved = _loaded(path)
     kind = "exact" if isinstance(backbone, ExactBertBackbone) else "tanh"
     if gelu not in (None, kind):
         raise CheckpointError(
             f"{path}: its GELU is {kind}; convert the original files anew for"
             " the other"
         )
-    if pooling == "pooler" and not np.any(backbone.pooled_dense.kernel):
+    used = next(p for p in (pooling, saved, "cls") if p is not None)
+    if used == "pooler" and not np.any(backbone.pooled_dense.kernel):
         raise CheckpointError(
             f"{path}: it has no pooler; use pooling cls or mean"
         )
@@ -138,15 +141,24 @@ def _from_keras(
     tell(f"weights: KerasHub, {path}")
     tell(f"casing: {vocabulary.Casing(tokenizer.lowercase, reason)}")
     tell(f"GELU: {kind} (as it was saved)")
-    return TextEncoder(backbone, tokenizer, pooling)
+    if saved is not None:
+        kept = "as it was saved"
+        if used != saved:
+            kept = f"as asked for; it was saved with {saved}"
+        tell(f"pooling: {used} ({kept})")
+    return TextEncoder(backbone, tokenizer, used)
 
 
-def _loaded(path: Path) -> tuple[keras.Model, Any]:
+def _loaded(path: Path) -> tuple[keras.Model, Any, str | None]:
+    """Backbone, tokenizer, and the pooling where one was saved."""
+    pooling = None
     try:
         if path.suffix == ".keras":
             model = loading.load(path)
             backbone = getattr(model, "backbone", None)
             tokenizer = getattr(model, "tokenizer", None)
+            if isinstance(model, TextEncoder):
+                pooling = model.pooling
         else:
             preset = str(path)
             backbone = keras_hub.models.BertBackbone.from_preset(preset)
@@ -166,4 +178,4 @@ def _loaded(path: Path) -> tuple[keras.Model, Any]:
         backbone, keras_hub.models.BertBackbone
     ):
         raise CheckpointError(f"{path}: no BERT with a tokenizer")
-    return backbone, tokenizer
+    return backbone, tokenizer, pooling

@@ -19,7 +19,7 @@ KERAS = ".keras"
 
 def text_encoder(
     source: Path,
-    pooling: str = "cls",
+    pooling: str | None = None,
     lower_case: bool | None = None,
     gelu: str | None = None,
     tell: Callable[[str], None] = lambda _: None,

@@ -44,7 +44,8 @@ def encoder() -> None:
 @click.option(
     "--pooling",
     type=click.Choice(["cls", "pooler", "mean"]),
-    help="Text feature, for a .keras file.  [default: cls]",
+    help="Text feature, for a .keras file.  [default: as a .keras file SRC"
+    " was saved, else cls]",
 )
 @click.option(
     "--image",
@@ -87,9 +88,14 @@ def convert(
             made = converting.image_encoder(source)
         else:
             made = converting.text_encoder(
-                source, pooling or "cls", lower_case, gelu, lines.append
+                source, pooling, lower_case, gelu, lines.append
             )
         converting.save(made, destination, force)
+    if not (image or in_one_file) and made.pooling != "cls":
+        lines.append(
+            "warning: a preset keeps no pooling; in a recipe, give"
+            f" text_encoder.pooling={made.pooling}"
+        )
     for line in lines:
         click.echo(line, err=True)
     click.echo(destination)

@@ -104,13 +104,16 @@ class TextEncoder(saving.SavedInParts, keras.Model):
         return Tokenizer(self.tokenizer)
 
     @classmethod
-    def from_preset(cls, preset: str, pooling: str = "cls") -> "TextEncoder":
+    def from_preset(
+        cls, preset: str, pooling: str | None = None
+    ) -> "TextEncoder":
         """A KerasHub BERT preset, or a folder of weights.
 
         Args:
             preset: a name such as `"bert_base_en"`, or a folder or file that
                 `kerasmi.checkpoints.bert.read` knows.
-            pooling: see the class.
+            pooling: see the class; None: as a `.keras` file was saved, and
+                `"cls"` for all else.
 
         Returns:
             The encoder with its tokenizer; weights are trainable.
@@ -126,7 +129,7 @@ class TextEncoder(saving.SavedInParts, keras.Model):
         return cls(
             keras_hub.models.BertBackbone.from_preset(preset),
             keras_hub.tokenizers.BertTokenizer.from_preset(preset),
-            pooling,
+            "cls" if pooling is None else pooling,
         )
 
     @classmethod

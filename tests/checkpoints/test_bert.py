@@ -125,6 +125,38 @@ def test_the_two_gelus_differ_by_what_is_known(tmp_path):
     assert 1e-5 < difference < 1e-2
 
 
+# === Pooling ===
+
+
+@pytest.mark.parametrize("pooling", ["cls", "pooler", "mean"])
+def test_the_pooling_survives_saving_unless_another_is_asked_for(
+    tmp_path, pooling
+):
+    encoder = bert.read(hugging_face(tmp_path / "source"), pooling)
+    path = str(tmp_path / "text.keras")
+    encoder.save(path)
+    for again in (TextEncoder.from_preset(path), bert.read(path)):
+        assert again.pooling == pooling
+        np.testing.assert_array_equal(encoder(batch()), again(batch()))
+    _, lines = told(path)
+    assert lines["pooling"] == f"{pooling} (as it was saved)"
+    other = {"cls": "mean", "pooler": "cls", "mean": "pooler"}[pooling]
+    assert TextEncoder.from_preset(path, other).pooling == other
+    _, lines = told(path, pooling=other)
+    asked = f"{other} (as asked for; it was saved with {pooling})"
+    assert lines["pooling"] == asked
+
+
+def test_what_keeps_no_pooling_has_that_of_the_first_token(tmp_path):
+    encoder, lines = told(hugging_face(tmp_path / "source"))
+    assert encoder.pooling == "cls"
+    assert "pooling" not in lines
+    preset = str(tmp_path / "preset")
+    encoder.backbone.save_to_preset(preset)
+    encoder.tokenizer.save_to_preset(preset)
+    assert TextEncoder.from_preset(preset).pooling == "cls"
+
+
 # === Casing ===
 
 

@@ -80,6 +80,12 @@ def test_options_reach_the_keras_file(convert, tmp_path):
     made = keras.saving.load_model(tmp_path / "text.keras")
     assert (made.pooling, made.gelu) == ("mean", "tanh")
     assert made.tokenizer.lowercase
+    # converted once more, it keeps what it was saved with
+    assert convert("text.keras", "again.keras").exit_code == 0
+    assert keras.saving.load_model(tmp_path / "again.keras").pooling == "mean"
+    result = convert("text.keras", "preset")
+    assert "warning: a preset keeps no pooling" in result.stderr
+    assert "text_encoder.pooling=mean" in result.stderr
 
 
 def test_what_exists_is_overwritten_only_when_forced(convert, tmp_path):

@@ -44,7 +44,7 @@ def read(
         gelu: `"exact"` or `"tanh"`; None: as the source computed it, which is
             exact for `gelu` of Hugging Face and tanh in TensorFlow 1.
         tell: called with lines on what was found: casing, GELU, a saved
-            pooling, what was ignored.
+            pooling, a dropout that it cannot have, what was ignored.
 
     Raises:
         CheckpointError: no such checkpoint, a damaged or foreign one, or
@@ -80,6 +80,8 @@ def _convert(
     if casing.warning:
         tell(f"warning: {casing.warning}")
     tell(f"GELU: {config.gelu} ({config.gelu_reason})")
+    if config.warning:
+        tell(f"warning: {config.warning}")
     tensors, ignored = bert_tensors.own(sources.tensors(source), source)
     has_pooler = bert_tensors.check(source, config, tensors)
     if pooling == "pooler" and not has_pooler:

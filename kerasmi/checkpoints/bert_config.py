@@ -1,4 +1,4 @@
-"""What the configuration of a BERT says: its sizes and its GELU."""
+"""What the configuration of a BERT says: sizes, dropout and GELU."""
 
 import reprlib
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ _GELUS = {
     "gelu_pytorch_tanh": "tanh",
 }
 _LARGEST = 1_000_000
+_HIDDEN = "hidden_dropout_prob"
+_ATTENTION = "attention_probs_dropout_prob"
 _CONFIGS = ("config.json", "bert_config.json")
 _SIZES = {
     "vocab_size": "vocabulary_size",
@@ -42,12 +44,14 @@ class Config:
         sizes: arguments of the backbone.
         gelu: `"exact"` or `"tanh"`.
         gelu_reason: who says so.
+        warning: on what it says that a backbone cannot have; may be empty.
     """
 
     path: Path
     sizes: dict[str, Any]
     gelu: str
     gelu_reason: str
+    warning: str = ""
 
     @classmethod
     def read(cls, source: sources.Source, gelu: str | None) -> "Config":
@@ -81,13 +85,17 @@ class Config:
                 f"{path}: hidden_size {sizes['hidden_dim']} cannot be shared"
                 f" by {sizes['num_heads']} heads"
             )
-        dropout = config.get("hidden_dropout_prob", 0.1)
-        if type(dropout) not in (int, float) or not 0 <= dropout < 1:
-            raise CheckpointError(
-                f"{path}: hidden_dropout_prob: expected a number from 0 to"
-                f" below 1. Received: {reprlib.repr(dropout)}"
+        dropout = _dropout(path, config, _HIDDEN)
+        attention = _dropout(path, config, _ATTENTION)
+        warning = ""
+        if attention != dropout:
+            warning = (
+                f"{path.name}: {_HIDDEN} is {dropout} and {_ATTENTION}"
+                f" {attention}; KerasHub's BERT has one rate: {dropout} is"
+                " used for both in training"
             )
-        return cls(path, {**sizes, "dropout": dropout}, gelu, reason)
+        sizes["dropout"] = dropout
+        return cls(path, sizes, gelu, reason, warning)
 
     def backbone(self) -> keras.Model:
         """A new BERT of these sizes."""
@@ -122,6 +130,17 @@ def _refuse_other_architectures(path: Path, config: dict[str, Any]) -> None:
                 f"{path}: {key}: expected {value!r}, the BERT of Devlin et al."
                 f" Received: {config[key]!r}"
             )
+
+
+def _dropout(path: Path, config: dict[str, Any], key: str) -> float:
+    # where a file leaves it out, Hugging Face and TensorFlow 1 use 0.1
+    rate: Any = config.get(key, 0.1)
+    if type(rate) not in (int, float) or not 0 <= rate < 1:
+        raise CheckpointError(
+            f"{path}: {key}: expected a number from 0 to below 1. Received:"
+            f" {reprlib.repr(rate)}"
+        )
+    return float(rate)
 
 
 def _gelu(path: Path, config: dict[str, Any], form: str) -> tuple[str, str]:

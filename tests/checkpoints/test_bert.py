@@ -125,6 +125,35 @@ def test_the_two_gelus_differ_by_what_is_known(tmp_path):
     assert 1e-5 < difference < 1e-2
 
 
+# === Dropout ===
+
+
+def test_a_dropout_of_attention_that_is_another_is_warned_of(tmp_path):
+    for name, write, file in (
+        ("h", hugging_face, "config.json"),
+        ("t", tensorflow1, "bert_config.json"),
+    ):
+        settings = config(attention_probs_dropout_prob=0.0)
+        encoder, lines = told(write(tmp_path / name, settings=settings))
+        assert encoder.backbone.dropout == 0.1
+        assert lines["warning"] == (
+            f"{file}: hidden_dropout_prob is 0.1 and"
+            " attention_probs_dropout_prob 0.0; KerasHub's BERT has one rate:"
+            " 0.1 is used for both in training"
+        )
+
+
+def test_dropouts_that_agree_or_are_left_out_are_not(tmp_path):
+    alike = config(attention_probs_dropout_prob=0.1)
+    for name, settings in (("alike", alike), ("none", config())):
+        _, lines = told(hugging_face(tmp_path / name, settings=settings))
+        assert "warning" not in lines
+    # 0.1 is what Hugging Face takes for a key that is not there
+    hugging_face(tmp_path / "one", settings=config(hidden_dropout_prob=0.3))
+    _, lines = told(tmp_path / "one")
+    assert "attention_probs_dropout_prob 0.1; " in lines["warning"]
+
+
 # === Pooling ===
 
 
@@ -290,6 +319,8 @@ def test_a_missing_pooler_matters_only_where_it_is_read(tmp_path):
         ("layer_norm_eps", 1e-5),
         ("is_decoder", True),
         ("hidden_act", "relu"),
+        ("hidden_dropout_prob", 1.0),
+        ("attention_probs_dropout_prob", "0.1"),
         ("hidden_size", 9),
         ("hidden_size", "8"),
         ("num_hidden_layers", 0),

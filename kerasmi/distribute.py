@@ -1,5 +1,6 @@
 """Every call to tf.distribute, and the check of a batch over all replicas."""
 
+import collections
 import contextlib
 import functools
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from kerasmi import cluster
 from kerasmi.errors import RunError
+from kerasmi.reporter import counted
 from kerasmi.types import Tensor
 
 _asked: list[str] = []
@@ -138,20 +140,49 @@ def facts() -> dict[str, Any]:
     TensorFlow chooses.
     """
     threading = tf.config.threading
-    gpus = tf.config.get_visible_devices("GPU")
     return {
         "threads": {
             "intra_op": threading.get_intra_op_parallelism_threads(),
             "inter_op": threading.get_inter_op_parallelism_threads(),
         },
         "deterministic": bool(_asked),
-        "accelerators": [
-            tf.config.experimental.get_device_details(gpu).get(
-                "device_name", gpu.name
-            )
-            for gpu in gpus
-        ],
+        "accelerators": _accelerators(),
     }
+
+
+def _accelerators() -> list[str]:
+    """The names of the GPUs that this process may use."""
+    details = tf.config.experimental.get_device_details
+    gpus = tf.config.get_visible_devices("GPU")
+    return [details(gpu).get("device_name", gpu.name) for gpu in gpus]
+
+
+def told(replicas: int) -> str:
+    """What a run trains on, in words for its first lines.
+
+    Args:
+        replicas: of all workers together.
+
+    Returns:
+        `"1 of 8 GPUs: NVIDIA H200"`, or `"1 CPU; TensorFlow sees no GPU"`.
+    """
+    workers = max(1, len(cluster.here().workers))
+    each = replicas // workers
+    where = f", on each of {workers} workers" if workers > 1 else ""
+    names = _accelerators()[:each]
+    if not names:
+        cpu = "1 CPU" if each == 1 else f"1 CPU in {each} parts"
+        return f"{cpu}{where}; TensorFlow sees no GPU"
+    number = len(tf.config.list_physical_devices("GPU"))
+    used = counted(each, "GPU")
+    if each < number:
+        used = f"{each} of {number} GPUs"
+    kinds = collections.Counter(names)
+    named = ", ".join(
+        name if len(kinds) == 1 else f"{count} {name}"
+        for name, count in kinds.items()
+    )
+    return f"{used}{where}: {named}"
 
 
 def strategy(devices: int = 1) -> tf.distribute.Strategy:

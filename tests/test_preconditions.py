@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from kerasmi import experiment, preconditions, stages
+from kerasmi import build, distribute, experiment, preconditions, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.data import records
@@ -244,10 +244,13 @@ def large(folder, own, size):
 
 class Listener(Reporter):
     def __init__(self):
-        self.warnings = []
+        self.warnings, self.messages = [], []
 
     def warning(self, text):
         self.warnings.append(text)
+
+    def message(self, text):
+        self.messages.append(text)
 
 
 @pytest.mark.parametrize(("size", "told"), [(128, 1), (64, 0), (32, 0)])
@@ -269,6 +272,22 @@ def test_a_run_and_its_log_warn_of_images_that_it_enlarges(
         assert text.startswith(f"{own.path}: ")
         assert all(part in text for part in LARGE), text
         assert text in log
+
+
+def test_a_run_and_its_log_begin_with_its_devices(own, tmp_path, monkeypatch):
+    def stop(*_):
+        raise TrainingError("far enough")
+
+    monkeypatch.setattr(build, "data", stop)
+    recipe = recipes.load(large(tmp_path, own, 64))
+    listener = Listener()
+    with Run.create(tmp_path / "r", recipe) as made:
+        with pytest.raises(TrainingError, match="far enough"):
+            experiment.run(recipe, made, listener)
+        first, *_ = (made.path / "log.txt").read_text().splitlines()
+    (line,) = listener.messages
+    assert line == f"devices: {distribute.told(1)}"
+    assert first.endswith(f" INFO {line}")
 
 
 @pytest.mark.parametrize(("size", "told"), [(128, 1), (64, 0), (32, 0)])

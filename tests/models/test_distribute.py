@@ -7,7 +7,7 @@ import tensorflow as tf
 from dense_models import TEXTS, dense_model
 from small_models import batch, image_encoder, model
 
-from kerasmi import distribute, optimizers
+from kerasmi import cluster, distribute, optimizers
 from kerasmi.errors import RunError
 
 STEPS = 5
@@ -175,6 +175,47 @@ def test_gpus_that_are_not_asked_for_are_left_to_others(monkeypatch, devices):
     assert shown == found[:devices]
     names = [gpu.name for gpu in found[:devices]]
     assert distribute.facts()["accelerators"] == names
+
+
+@pytest.mark.parametrize(
+    ("names", "devices", "told"),
+    [
+        (["H200"], 1, "1 GPU: H200"),
+        (["H200", "H200"], 2, "2 GPUs: H200"),
+        (["T4", "H200"], 2, "2 GPUs: 1 T4, 1 H200"),
+        (["H200", "H200", "H200"], 1, "1 of 3 GPUs: H200"),
+    ],
+)
+def test_the_gpus_of_a_run_are_told(monkeypatch, names, devices, told):
+    gpus(monkeypatch, len(names))
+    details = {
+        gpu.name: {"device_name": name}
+        for gpu, name in zip(
+            tf.config.list_physical_devices("GPU"), names, strict=True
+        )
+    }
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "get_device_details",
+        lambda gpu: details[gpu.name],
+    )
+    distribute.configure(devices)
+    assert distribute.told(devices) == told
+
+
+@pytest.mark.parametrize(
+    ("workers", "replicas", "told"),
+    [
+        (1, 1, "1 CPU; TensorFlow sees no GPU"),
+        (1, 2, "1 CPU in 2 parts; TensorFlow sees no GPU"),
+        (2, 2, "1 CPU, on each of 2 workers; TensorFlow sees no GPU"),
+    ],
+)
+def test_a_run_without_a_gpu_says_so(monkeypatch, workers, replicas, told):
+    gpus(monkeypatch, 0)
+    here = cluster.Cluster(tuple(f"host:{i}" for i in range(workers)))
+    monkeypatch.setattr(cluster, "here", lambda: here)
+    assert distribute.told(replicas) == told
 
 
 def test_more_gpus_than_tensorflow_has_started_with_are_refused(monkeypatch):

@@ -18,6 +18,7 @@ from typing import Any
 from kerasmi.data import (
     assembly,
     audit,
+    image_files,
     parts,
     publishing,
     refusals,
@@ -59,7 +60,9 @@ def import_items(
 
     Args:
         source: Gives the items.
-        folder: Where to: new, empty, or made before from the same.
+        folder: Where to: new, empty, or made before from the same. Where
+            image files have another size or time than then, they are
+            imported to compare: the same records change nothing.
         name: The data set's name in tables; None is the folder's.
         workers: Images decoded at once; None is one for each core.
         reporter: Told of the progress; never of an id or a text.
@@ -72,8 +75,9 @@ def import_items(
 
     Raises:
         DataError: The source cannot be used, too many rows were refused, a
-            subject is in two splits, the folder holds anything else, or the
-            disk is full.
+            subject is in two splits, the folder holds anything else (also
+            the records of images that were replaced since), or the disk is
+            full.
     """
     settings = Options(**options)
     folder = Path(folder)
@@ -122,6 +126,9 @@ class _Import:
             target=folder,
         )
         self._made: dict[_Key, Part] = {}
+        self._files = ""
+        # Hashes of the shards that must come out again; None: any may.
+        self._before: frozenset[str] | None = None
         # Of the shard that is being made.
         self._refused_now: list[audit.Refusal] = []
         self._progress = Progress(self._reporter)
@@ -139,9 +146,15 @@ class _Import:
         if publishing.refuse_foreign(self._folder, header):
             with contextlib.suppress(DataError):
                 whole = Dataset.open(self._folder, verify="hash")
-                self._reporter.message("made before; nothing to do")
-                self._tell_refused_before()
-                return whole
+                if image_files.unchanged(self._folder, self._files):
+                    self._reporter.message("made before; nothing to do")
+                    self._tell_refused_before()
+                    return whole
+                self._before = frozenset(s.sha256 for s in whole.index)
+                self._reporter.message(
+                    "made before, of image files of other sizes or times: "
+                    "they are imported to compare"
+                )
         self._convert(workers)
         self._check_any_left()
         self._reporter.message("assembling")
@@ -154,7 +167,12 @@ class _Import:
                 plan=self._plan,
                 source=self._source,
             )
+            image_files.write(assembled, self._files)
         made = publishing.publish(assembled, self._folder)
+        if not image_files.unchanged(made.path, self._files):
+            # Kept, since the same came out: not to be compared again.
+            with publishing.disk_errors(self._folder):
+                image_files.write(made.path, self._files)
         self._tell_refused()
         self._tell_textless(made)
         for text in self._plan.audit.warnings:
@@ -195,19 +213,23 @@ class _Import:
 
     def _look_around(self) -> dict[str, Any]:
         """Finds the parts that are made; returns the whole header."""
-        content = hashlib.sha256()
+        content, files = hashlib.sha256(), hashlib.sha256()
         for chunk in self._chunks():
             content.update(chunk.content.encode())
+            files.update(chunk.files.encode())
             part = self._parts.finished(chunk)
             if part is not None:
                 self._made[_key(chunk)] = part
         header: dict[str, Any] = json.loads(json.dumps(self._header))
         header["made_by"]["options"]["plan"] = content.hexdigest()
+        self._files = files.hexdigest()
         return header
 
     def _convert(self, workers: int | None) -> None:
         """Makes the parts that are not made."""
         self._check_share()
+        for part in self._made.values():
+            self._check_as_before(part)
         done = sum(p.records + len(p.refused) for p in self._made.values())
         self._progress.start(self._planned - done, done)
         results = convert(
@@ -225,6 +247,7 @@ class _Import:
             whole = self._watched(itertools.chain(first, outcomes))
             self._made[key] = self._parts.write(chunk, whole)
             self._refused_now.clear()
+            self._check_as_before(self._made[key])
         self._check_share()
         self._progress.finish()
 
@@ -290,6 +313,16 @@ class _Import:
                 "objective, such as image_only, work. If there are reports, "
                 "tell where (for a table: --text, --findings, --impression) "
                 "and import to a new folder."
+            )
+
+    def _check_as_before(self, part: Part) -> None:
+        """Raises where a shard is not one of the data set made before."""
+        if self._before is None or part.sha256 in self._before:
+            return
+        if part.records:
+            raise DataError(
+                f"{self._folder}: holds the records of image files that were "
+                "replaced since; name another folder, or remove it."
             )
 
     def _check_any_left(self) -> None:

@@ -49,6 +49,7 @@ class Chunk:
         items: In the source's order.
         digest: Changes with anything that changes the shard.
         content: Changes with what the items say; not with where files lie.
+        files: Changes with the size or the time of change of an image file.
     """
 
     split: str
@@ -56,6 +57,7 @@ class Chunk:
     items: tuple[Item, ...]
     digest: str
     content: str
+    files: str
 
 
 class Plan:
@@ -280,14 +282,17 @@ def _chunk(split: str, number: int, rows: Sequence[Sequence[str]]) -> Chunk:
     content = hashlib.sha256(f"{split}\n".encode())
     for item, *_ in rows:
         content.update(f"{item}\n".encode())
-    whole = content.copy()
+    whole, files = content.copy(), hashlib.sha256()
+    for _, _, state, _ in rows:
+        files.update(f"{state}\n".encode())
     for _, *rest in rows:
         whole.update(f"{json.dumps(rest)}\n".encode())
     items = tuple(
         Item(**json.loads(item), image=Path(image), origin=origin)
         for item, image, _, origin in rows
     )
-    return Chunk(split, number, items, whole.hexdigest(), content.hexdigest())
+    digests = [found.hexdigest() for found in (whole, content, files)]
+    return Chunk(split, number, items, *digests)
 
 
 def _pack(item: Item) -> str:

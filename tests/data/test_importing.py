@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def test_the_format_is_that_of_the_writer(table, out, tmp_path):
         image_size=8,
         records_per_shard=4,
     )
-    extra = {"audit.md", "audit.csv", "refused.csv"}
+    extra = {"audit.md", "audit.csv", "refused.csv", "image_files.json"}
     assert set(contents(out)) - set(contents(again.path)) == extra
     for name, content in contents(again.path).items():
         assert contents(out)[name] == content, name
@@ -245,17 +246,81 @@ def test_a_finished_import_is_not_made_again(table, out):
     assert list(out.parent.iterdir()) == [out]
 
 
-def test_a_mended_image_is_told_to_be_missing_still(table, out):
+def test_a_finished_import_tells_of_images_refused_when_it_was_made(table, out):
     image = table.parent / "0005.png"
-    whole = image.read_bytes()
-    image.write_bytes(whole[:60])
+    image.write_bytes(image.read_bytes()[:60])
     load(table, out)
-    image.write_bytes(whole)
     listener = Listener()
     load(table, out, reporter=listener)
     (warning,) = listener.warnings
     assert warning.startswith("1 image refused when it was made is not in it")
     assert "import to a new folder" in warning
+
+
+def in_zip(folder, file):
+    with zipfile.ZipFile(file, "w") as archive:
+        for picture in sorted(folder.glob("*.png")):
+            archive.write(picture, f"files/{picture.name}")
+
+
+def replaced(table):
+    own_tables.picture(table.parent / "0007.png", 99)
+
+
+def mended(table):
+    own_tables.picture(table.parent / "0005.png", 5)
+
+
+@pytest.mark.parametrize("change", [replaced, mended])
+@pytest.mark.parametrize("archive", [False, True], ids=["files", "zip"])
+def test_replaced_images_are_not_passed_over_in_silence(
+    table, out, change, archive
+):
+    image = table.parent / "0005.png"
+    image.write_bytes(image.read_bytes()[:60])
+
+    def again():
+        if not archive:
+            return load(table, out)
+        file = table.parent / "pictures.zip"
+        in_zip(table.parent, file)
+        names = {"image": "files/{image}", "image_id": "image"}
+        source = Table(table, images=file, labels=LABELS, columns=names)
+        return import_items(source, out, **SMALL)
+
+    again()
+    before = contents(out)
+    change(table)
+    for _ in range(2):
+        with pytest.raises(DataError, match="replaced since; name another"):
+            again()
+    assert contents(out) == before
+    shutil.rmtree(out)
+    made = again()
+    work = out.with_name("records.importing")
+    assert not work.exists()
+    found = {r.image_id for s in made.counts for r in records.read(made, s)}
+    assert ("0005.png" in found) == (change is mended)
+
+
+@pytest.mark.parametrize("note", [None, "", "{}", "[]", '{"a": 1}'])
+def test_the_same_images_of_another_time_are_compared_once(table, out, note):
+    load(table, out)
+    inode = out.stat().st_ino
+    if note is None:
+        for image in table.parent.glob("*.png"):
+            os.utime(image, (1e9, 1e9))
+    else:
+        (out / "image_files.json").write_text(note)
+    listener = Listener()
+    load(table, out, reporter=listener)
+    assert listener.totals == [24]
+    assert any("imported to compare" in line for line in listener.lines)
+    load(table, out, reporter=listener)
+    assert listener.totals == [24]
+    assert listener.lines[-1] == "made before; nothing to do"
+    assert out.stat().st_ino == inode
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_changed_source_does_not_replace_a_data_set(table, out):
@@ -753,12 +818,6 @@ def test_lost_characters_are_counted(tmp_path, out):
 
 
 # Archives.
-
-
-def in_zip(folder, file):
-    with zipfile.ZipFile(file, "w") as archive:
-        for picture in folder.glob("*.png"):
-            archive.write(picture, f"files/{picture.name}")
 
 
 def in_tar(folder, file, mode):

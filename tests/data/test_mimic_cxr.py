@@ -616,6 +616,31 @@ def test_a_damaged_member_of_the_zip_is_refused(tmp_path):
     assert str(PLAIN) not in reason
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_damaged_report_does_not_hide_that_of_the_next_place(
+    tmp_path, elsewhere
+):
+    root = write_all(tmp_path)
+    expected, _ = read(source(root))
+    file = root / "mimic_cxr_sectioned.csv"
+    sectioned(file)
+    if not elsewhere:
+        table = pd.read_csv(file, dtype=str)
+        columns = ["impression", "findings", "last_paragraph", "comparison"]
+        table.loc[table["study"] == "s59900040", columns] = ""
+        table.to_csv(file, index=False)
+    write_zip(root / "mimic-cxr-reports.zip", studies=with_text(59900040, None))
+    with zipfile.ZipFile(root / "mimic-cxr-reports.zip", "a") as archive:
+        archive.writestr(f"files/p14/p{PLAIN}/s59900040.txt", b"\xff")
+    items, audit = read(source(root, reports=root))
+    refused = {} if elsewhere else {"report unreadable": 1}
+    assert audit.refusals == Counter(refused)
+    step = "reports unreadable in the zip, taken elsewhere"
+    assert audit.counts[step] == elsewhere
+    assert audit.counts["reports from the sectioned CSV"] == elsewhere
+    assert (told(items) == told(expected)) == elsewhere
+
+
 @pytest.mark.parametrize(
     "name", ["../../etc/s1.txt", "/etc/s1.txt", "files\\..\\s1.txt", "c:/s1"]
 )

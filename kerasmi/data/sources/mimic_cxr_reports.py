@@ -221,19 +221,26 @@ class Texts:
 
     def _ask(self, subject_id: str, study_id: str) -> Text:
         there = False
+        damaged: list[tuple[str, str]] = []
         for store in self._stores:
             try:
                 text = store.text(subject_id, study_id)
             except UnreadableReportError as error:
-                self._audit.removed(
-                    "report unreadable", f"s{study_id}", str(error)
-                )
-                return Text()
+                damaged.append((store.kind, str(error)))
+                continue
             there |= text is not None
             if text:
+                for kind, _ in damaged:
+                    self._audit.count(
+                        f"reports unreadable in the {kind}, taken elsewhere"
+                    )
                 self._audit.count(f"reports from the {store.kind}")
                 return text
-        if there:
+        if damaged:
+            self._audit.removed(
+                "report unreadable", f"s{study_id}", damaged[0][1]
+            )
+        elif there:
             self._audit.count("reports without a usable section")
         elif self._stores:
             self._audit.count("studies without report")

@@ -82,9 +82,9 @@ def parse(text: str) -> list[Section]:
     first blank line of the last section becomes the `last_paragraph`.
 
     Args:
-        text: As in the file. In a copy whose lines have lost their one space
-            of indentation, on which the publishers' parser relies, the space
-            is put back.
+        text: As in the file. In a copy most of whose lines have lost their
+            one space of indentation, on which the publishers' parser relies,
+            the space is put back.
 
     Returns:
         The sections in order: `preamble` first, or `full report` alone where
@@ -235,10 +235,13 @@ def _final_sections(text: str) -> list[tuple[str, str]]:
 
 
 def _indented(text: str) -> str:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if any(line.startswith((" ", "\t")) for line in lines[1:]):
-        return "\n".join(lines)
-    return "\n ".join(lines)
+    """Puts back the space before lines, where most have lost it."""
+    first, *others = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    # A title in the middle of its line is so in a copy without the space, too.
+    kept = [line.startswith((" ", "\t")) for line in others if line.strip()]
+    if 2 * sum(kept) < len(kept):
+        others = [f" {line}" if line.strip() else " " for line in others]
+    return "\n".join([first, *others])
 
 
 def _cut(text: str) -> list[Section]:

@@ -1,6 +1,7 @@
 """Invented reports in the layout of MIMIC-CXR, with each of its oddities."""
 
 import random
+import textwrap
 
 import pytest
 
@@ -62,6 +63,33 @@ def test_a_copy_without_its_indentation_has_the_same_sections():
     found = reports.sections(stripped)
     assert found.keys() == reports.sections(PLAIN).keys()
     assert found["impression"] == "Small right effusion"
+
+
+READ_TWICE = """\
+                                 WET READ: ___ 8:00 PM
+  No change.
+ ______________________________________________________________________________
+                                 FINAL REPORT
+ FINDINGS: Large heart.
+ 
+ IMPRESSION: Stable."""  # noqa: W293
+
+
+def test_a_title_that_kept_its_indentation_does_not_hide_that_it_is_lost():
+    found = reports.sections(textwrap.dedent(READ_TWICE))
+    assert found == reports.sections(READ_TWICE)
+    assert found["findings"] == "Large heart."
+
+
+def test_a_line_that_lacks_its_indentation_is_no_heading():
+    lines = ["", "FINAL REPORT", "FINDINGS: Clear.", "", "IMPRESSION: None."]
+    text = "\n ".join(lines)
+    assert reports.sections(text)["impression"] == "None."
+    text = text.replace(" IMPRESSION", "IMPRESSION")
+    assert reports.findings_impression(text) == (
+        "Clear.\n \nIMPRESSION: None.",
+        "",
+    )
 
 
 @pytest.mark.parametrize(

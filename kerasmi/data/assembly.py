@@ -15,8 +15,9 @@ from kerasmi.data.dataset import IMAGES
 from kerasmi.data.parts import Part, Parts
 from kerasmi.data.plan import Plan
 from kerasmi.data.schema import SPLITS
+from kerasmi.data.sentences import MAX_SENTENCES
 from kerasmi.data.shards import Shard
-from kerasmi.data.sources.base import Source
+from kerasmi.data.sources.base import Audit, Source
 from kerasmi.data.split_rules import HASH
 from kerasmi.reporter import counted
 
@@ -72,6 +73,7 @@ def assemble(
             _write_leaks(folder / audit.LEAKS, kept, files, seen)
     finally:
         seen.close()
+    _tell_left_out(plan.audit, kept)
     account = audit.Account(
         name=header["name"],
         source=header["source"],
@@ -178,6 +180,22 @@ def _refusals(made: Sequence[Part]) -> Counter[str]:
 def _reasons(made: Sequence[Part]) -> Counter[str]:
     return Counter(
         audit.kind(reason) for part in made for *_, reason in part.refused
+    )
+
+
+def _tell_left_out(account: Audit, kept: Sequence[Part]) -> None:
+    """Tells of sentences beyond those that are kept of a text."""
+    longer = sum(part.longer for part in kept)
+    left_out = sum(part.left_out for part in kept)
+    if not longer:
+        return
+    account.count(f"kept: text of more than {MAX_SENTENCES} sentences", longer)
+    account.count("left out: last sentences of these texts", left_out)
+    account.warn(
+        f"the text of {counted(longer, 'image')} has more than "
+        f"{MAX_SENTENCES} sentences: the last, {left_out:,} in all, are left "
+        "out, those of the impression first; a function of your own "
+        "(--splitter) may keep them"
     )
 
 

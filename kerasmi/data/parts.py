@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kerasmi.data import publishing, wire
+from kerasmi.data import publishing, sentences, wire
 from kerasmi.data.plan import Chunk
 from kerasmi.data.probes import ImageRefused
 from kerasmi.data.register import Register
@@ -34,6 +34,8 @@ class Part:
         number: Counted from 0 within the split.
         records: Records in it; 0 where every image was refused.
         with_text: Those with a sentence.
+        longer: Those whose text has more sentences than are kept.
+        left_out: Sentences of these that are not kept.
         bytes: Size of its file.
         sha256: Hash of its file.
         rows_sha256: Hash of the file of its rows.
@@ -45,6 +47,8 @@ class Part:
     number: int
     records: int
     with_text: int
+    longer: int
+    left_out: int
     bytes: int
     sha256: str
     rows_sha256: str
@@ -129,7 +133,7 @@ class Parts:
         index: Path,
     ) -> Part:
         register = Register(self._labels, self._size)
-        refused = []
+        refused, left_out = [], []
         with self._disk(), _Shard(shard, rows) as writer:
             for item, outcome in outcomes:
                 if isinstance(outcome, ImageRefused):
@@ -139,6 +143,7 @@ class Parts:
                 record = self._record(item, chunk.split, outcome)
                 register.add(record)
                 writer.add(record, self._labels)
+                left_out.append(self._left_out(item, record))
         counts = register.counts().get(chunk.split, {})
         part = Part(
             digest=chunk.digest,
@@ -146,6 +151,8 @@ class Parts:
             number=chunk.number,
             records=counts.get("images", 0),
             with_text=counts.get("with_text", 0),
+            longer=sum(number > 0 for number in left_out),
+            left_out=sum(left_out),
             bytes=shard.stat().st_size,
             sha256=sha256(shard),
             rows_sha256=sha256(rows),
@@ -176,10 +183,7 @@ class Parts:
         )
 
     def _sentences(self, item: Item) -> tuple[str, ...]:
-        """Splits findings and impression, or else the report."""
-        sections = [item.findings, item.impression]
-        text = "\n\n".join(part for part in sections if part.strip())
-        text = text or item.report
+        text = _text(item)
         if not text.strip():
             return ()
         try:
@@ -197,6 +201,22 @@ class Parts:
                 "that are not empty; it returned something else."
             )
         return tuple(found)
+
+    def _left_out(self, item: Item, record: Record) -> int:
+        """How many sentences our splitter left out; another's are its own."""
+        kept = len(record.sentences)
+        if self._split_text is not sentences.split:
+            return 0
+        if kept < sentences.MAX_SENTENCES:
+            return 0
+        return len(sentences.split(_text(item), max_sentences=None)) - kept
+
+
+def _text(item: Item) -> str:
+    """Returns findings and impression, or else the report."""
+    sections = [item.findings, item.impression]
+    text = "\n\n".join(part for part in sections if part.strip())
+    return text or item.report
 
 
 class _Shard:

@@ -890,6 +890,10 @@ def words(text):
     return text
 
 
+def thirty_two(text):
+    return sentences.split(text)
+
+
 def fails(text):
     raise RuntimeError(text)
 
@@ -913,6 +917,41 @@ def test_a_wrong_splitter_is_told_without_the_text(
     told = "".join(traceback.format_exception(caught.value))
     assert str(caught.value) in told
     assert "heart" not in told.lower()
+
+
+def long_text(sentences):
+    marks = ("alpha", "beta", "gamma", "delta", "epsilon")
+    pairs = [f"{first} {last}" for first in marks for last in marks]
+    words = [f"{pair} {mark}" for mark in marks for pair in pairs]
+    return " ".join(f"The heart is {word}." for word in words[:sentences])
+
+
+def test_sentences_that_are_left_out_are_told(tmp_path, out):
+    made = own_tables.rows(24)
+    for number, sentences_ in ((0, 33), (5, 40), (9, 32)):
+        made[number]["text"] = long_text(sentences_)
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    interrupt(table, out)  # what is told is of shards made before, too
+    listener = Listener()
+    load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(
+        f"{out}: the text of 2 images has more than 32 sentences: the last, 9 "
+        "in all, are left out"
+    )
+    assert "--splitter" in said
+    text = (out / "audit.md").read_text()
+    assert "| kept: text of more than 32 sentences | 2 |" in text
+    assert "| left out: last sentences of these texts | 9 |" in text
+
+
+def test_of_a_users_splitter_nothing_is_told_to_be_left_out(tmp_path, out):
+    made = own_tables.rows(24)
+    made[0]["text"] = long_text(40)
+    table = own_tables.write_table(tmp_path / "own", made=made)
+    listener = Listener()
+    load(table, out, reporter=listener, sentences=thirty_two)
+    assert listener.warnings == []
 
 
 def test_sections_come_before_the_report(tmp_path, out):

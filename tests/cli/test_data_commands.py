@@ -18,7 +18,9 @@ def kerasmi(tmp_path, monkeypatch):
 
 def _one_error(result, *parts):
     assert result.exit_code == 2
-    (line,) = result.stderr.splitlines()
+    # A run says first what it trains on.
+    *told, line = result.stderr.splitlines()
+    assert all(text.startswith("devices: ") for text in told), told
     assert all(part in line for part in parts), line
 
 

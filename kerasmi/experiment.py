@@ -106,7 +106,6 @@ def _work(
     distribute.wait_for_all(strategy)  # the others copy the run folder
     devices = strategy.num_replicas_in_sync
     _check_devices(recipe, devices)
-    reporter.message(f"devices: {distribute.told(devices)}")
     with distribute.chief_first(strategy):
         dataset = build.data(recipe, run.data_folder, reporter)
     dataset = dataclasses.replace(dataset, services=services)
@@ -120,6 +119,7 @@ def _work(
     run.write_csv("labels.csv", labels.table1(dataset.images))
     preconditions.check(recipe, dataset)
     retrain.check(recipe, dataset, devices)
+    reporter.message(f"devices: {distribute.told(devices)}")
     for text in _cautions(recipe, dataset):
         reporter.warning(text)
     try:

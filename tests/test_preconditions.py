@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from kerasmi import build, distribute, experiment, preconditions, stages
+from kerasmi import distribute, experiment, preconditions, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.data import records
@@ -274,20 +274,22 @@ def test_a_run_and_its_log_warn_of_images_that_it_enlarges(
         assert text in log
 
 
-def test_a_run_and_its_log_begin_with_its_devices(own, tmp_path, monkeypatch):
+def test_a_run_and_its_log_tell_its_devices_before_training(
+    own, tmp_path, monkeypatch
+):
     def stop(*_):
         raise TrainingError("far enough")
 
-    monkeypatch.setattr(build, "data", stop)
+    monkeypatch.setattr(experiment, "_pretrained", stop)
     recipe = recipes.load(large(tmp_path, own, 64))
     listener = Listener()
     with Run.create(tmp_path / "r", recipe) as made:
         with pytest.raises(TrainingError, match="far enough"):
             experiment.run(recipe, made, listener)
-        first, *_ = (made.path / "log.txt").read_text().splitlines()
-    (line,) = listener.messages
-    assert line == f"devices: {distribute.told(1)}"
-    assert first.endswith(f" INFO {line}")
+        log = (made.path / "log.txt").read_text().splitlines()
+    line = f"devices: {distribute.told(1)}"
+    assert listener.messages[-1] == line
+    assert sum(text.endswith(f" INFO {line}") for text in log) == 1
 
 
 @pytest.mark.parametrize(("size", "told"), [(128, 1), (64, 0), (32, 0)])

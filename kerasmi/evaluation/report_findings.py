@@ -83,6 +83,14 @@ def findings(run: RunFolder) -> list[Finding]:
     return list(dict.fromkeys(found))
 
 
+def chance(run: RunFolder) -> float | None:
+    """What the run's bound reads where there is nothing to find, in nats.
+
+    None where that is not known.
+    """
+    return trouble.CHANCE.get(run.recipe.get("objective.bound", ""))
+
+
 def _failures(run: RunFolder) -> Iterator[str]:
     for stage in run.expected():
         if run.finished(stage) is None:
@@ -125,8 +133,7 @@ def _of_information(run: RunFolder) -> Iterator[str]:
     if rows is None:
         return
     if history is not None:
-        bound = run.recipe.get("objective.bound", "")
-        yield from _of_bound(rows, history, trouble.CHANCE.get(bound))
+        yield from _of_bound(rows, history, chance(run))
     yield from _unreliable(rows)
     for row in rows.to_dict("records"):
         name = f"{row['name']} of the {row['pairs']} pairs"

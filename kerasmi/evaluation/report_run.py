@@ -11,12 +11,16 @@ from kerasmi.evaluation import (
     report_data,
     report_evaluations,
     tables,
-    trouble,
 )
 from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
-from kerasmi.evaluation.report_findings import Finding, findings, stops
+from kerasmi.evaluation.report_findings import (
+    Finding,
+    chance,
+    findings,
+    stops,
+)
 from kerasmi.evaluation.report_folder import RunFolder, plain_time
 from kerasmi.reporter import counted
 
@@ -172,11 +176,6 @@ def pretraining(run: RunFolder) -> html.Section | None:
 def has_ceiling(run: RunFolder) -> bool:
     """Whether the run's bound cannot exceed log|C|: InfoNCE alone."""
     return run.recipe.get("objective.bound") == "cpc"
-
-
-def chance(run: RunFolder) -> float | None:
-    """What the run's bound reads where there is nothing to find, in nats."""
-    return trouble.CHANCE.get(run.recipe.get("objective.bound", ""))
 
 
 def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:

@@ -98,10 +98,10 @@ def _tell(made: "Dataset", source: "Source") -> None:
     from kerasmi.data import audit, dataset
 
     print_counts(made)
-    published = getattr(source, "published", None)
-    if published is not None:
-        images = audit.read_images(made.path / dataset.IMAGES)
-        click.echo("\n" + published(images).to_string(index=False))
+    images = audit.read_images(made.path / dataset.IMAGES)
+    beside = source.published(images)
+    if beside is not None:
+        click.echo("\n" + beside.to_string(index=False))
     click.echo(f"\naudit        {made.path / audit.AUDIT}")
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from kerasmi.data import labels
 from kerasmi.data.dataset import IMAGES
 from kerasmi.data.schema import SPLITS
+from kerasmi.data.sources.base import Source
 from kerasmi.errors import DataError
 
 AUDIT, AUDIT_TABLE, REFUSED = "audit.md", "audit.csv", "refused.csv"
@@ -127,14 +128,13 @@ def kind(reason: str) -> str:
     return what + colon + _NUMBER.sub("N", why)
 
 
-def write(folder: Path, account: Account, source: Any) -> None:
+def write(folder: Path, account: Account, source: Source) -> None:
     """Writes `audit.md` and `audit.csv`.
 
     Args:
         folder: Holds `images.csv`.
         account: What the import did.
-        source: May have `published(images)`, which sets the counts beside
-            those of a publication.
+        source: Where the images are from.
 
     Raises:
         DataError: A subject or a study is in two splits.
@@ -147,8 +147,9 @@ def write(folder: Path, account: Account, source: Any) -> None:
     images = read_images(folder / IMAGES)
     classes = labels.table1(images)
     tables = {"Labels": classes, "Views": views(images)}
-    if hasattr(source, "published"):
-        tables["Beside the publication"] = source.published(images)
+    beside = source.published(images)
+    if beside is not None:
+        tables["Beside the publication"] = beside
     lines = list(_report(account, tables))
     text = "\n".join(lines).rstrip() + "\n"
     (folder / AUDIT).write_text(text, encoding="utf-8")

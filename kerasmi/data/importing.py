@@ -184,7 +184,7 @@ class _Import:
         rule = self._options.rule
         self._reporter.message(f"reading {self._source.name}")
         items = self._source.items(self._plan.audit)
-        decides = getattr(self._source, "split_decides_labels", False)
+        decides = self._source.split_decides_labels
         for number, item in enumerate(items, 1):
             if decides and rule.overrides:
                 _refuse_other_split(item, rule(item.subject_id))

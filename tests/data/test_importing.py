@@ -20,7 +20,11 @@ from kerasmi.data import parts, records, sentences, split_rules
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.importing import import_items
 from kerasmi.data.probes import ImageRefused
-from kerasmi.data.sources.base import Item
+from kerasmi.data.sources.base import Item, Source
+from kerasmi.data.sources.chexpert import CheXpert
+from kerasmi.data.sources.chexpert_plus import CheXpertPlus
+from kerasmi.data.sources.mimic_cxr import MimicCXR
+from kerasmi.data.sources.open_i import OpenI
 from kerasmi.data.sources.table import Table
 from kerasmi.errors import DataError
 from kerasmi.reporter import Reporter
@@ -92,6 +96,20 @@ def test_every_row_becomes_a_record(table, out):
     assert found["0004.png"].sentences == ()
     # One subject, one text: one study.
     assert found["0000.png"].study_id == found["0001.png"].study_id
+
+
+@pytest.mark.parametrize(
+    "kind", [CheXpert, CheXpertPlus, MimicCXR, OpenI, Table]
+)
+def test_a_source_is_one_by_name(kind):
+    assert Source in kind.__mro__
+
+
+def test_a_source_without_a_publication_says_so(table, out):
+    source = Table(table, labels=LABELS)
+    assert source.published(load(table, out).images) is None
+    assert source.split_decides_labels is False
+    assert "Beside the publication" not in (out / "audit.md").read_text()
 
 
 def test_pixels_are_those_of_the_file(table, out):

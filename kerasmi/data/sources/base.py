@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+
 
 @dataclass(frozen=True)
 class Item:
@@ -110,7 +112,10 @@ class Audit:
 
 
 class Source(Protocol):
-    """Where items come from; its constructor takes its options."""
+    """Where items come from; its constructor takes its options.
+
+    A source is derived from it: what most have in common is said here.
+    """
 
     @property
     def name(self) -> str:
@@ -119,6 +124,11 @@ class Source(Protocol):
     @property
     def label_names(self) -> tuple[str, ...]:
         """The labels that its items may have, in the order stored."""
+
+    @property
+    def split_decides_labels(self) -> bool:
+        """Whether an item's labels are right in its own split alone."""
+        return False
 
     def options(self) -> dict[str, Any]:
         """Returns what decides its items, JSON values, for `made_by`.
@@ -136,3 +146,11 @@ class Source(Protocol):
         Args:
             audit: Told of every row left out.
         """
+
+    def published(self, images: pd.DataFrame) -> pd.DataFrame | None:
+        """Returns counts of images beside a publication's; None: it has none.
+
+        Args:
+            images: As `Dataset.images`.
+        """
+        return None

@@ -11,7 +11,7 @@ from kerasmi.data.sources import (
     csv_files,
     named_files,
 )
-from kerasmi.data.sources.base import Audit, Item
+from kerasmi.data.sources.base import Audit, Item, Source
 from kerasmi.data.sources.chexpert_gate import Gate
 from kerasmi.data.sources.chexpert_paths import VIEWS
 from kerasmi.data.sources.csv_files import ROW, Columns
@@ -28,7 +28,7 @@ _COLUMNS: Columns = {"path": ("Path",), **chexpert_labels.COLUMNS}
 _VIEW: Columns = {"side": ("Frontal/Lateral",), "projection": ("AP/PA",)}
 
 
-class CheXpert:
+class CheXpert(Source):
     """Labelled chest radiographs without text, for retraining.
 
     Args:

@@ -13,7 +13,7 @@ from kerasmi.data.sources import (
     csv_files,
     named_files,
 )
-from kerasmi.data.sources.base import Audit, Item
+from kerasmi.data.sources.base import Audit, Item, Source
 from kerasmi.data.sources.chexpert_gate import Admitted, Gate
 from kerasmi.data.sources.chexpert_paths import VIEWS
 from kerasmi.data.sources.csv_files import ROW, Columns
@@ -50,7 +50,7 @@ _OFFICIAL = {
 }
 
 
-class CheXpertPlus:
+class CheXpertPlus(Source):
     """Chest radiographs with reports and labels, from Stanford.
 
     Args:

@@ -19,7 +19,7 @@ from kerasmi.data.sources import (
     mimic_cxr_tree,
     named_files,
 )
-from kerasmi.data.sources.base import Audit, Item
+from kerasmi.data.sources.base import Audit, Item, Source
 from kerasmi.data.sources.csv_files import ROW
 from kerasmi.data.sources.edema_severity import Severity
 from kerasmi.data.sources.image_finder import ImageFinder
@@ -41,7 +41,7 @@ JPG_NOTE = (
 )
 
 
-class MimicCXR:
+class MimicCXR(Source):
     """Chest radiographs with reports from PhysioNet.
 
     The image tree, the reports, the CSVs of MIMIC-CXR-JPG and the edema

@@ -12,7 +12,7 @@ from kerasmi.data.sources import (
     open_i_reports,
     open_i_views,
 )
-from kerasmi.data.sources.base import Audit, Item
+from kerasmi.data.sources.base import Audit, Item, Source
 from kerasmi.data.sources.open_i_reports import Report
 from kerasmi.data.sources.open_i_views import UNKNOWN
 from kerasmi.errors import DataError
@@ -28,7 +28,7 @@ _NO_VIEWS = (
 )
 
 
-class OpenI:
+class OpenI(Source):
     """Chest radiographs with reports, from the National Library of Medicine.
 
     A report is one study of one subject.

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from kerasmi.data.schema import BLANK, EDEMA_SEVERITY
-from kerasmi.data.sources.base import Audit, Item
+from kerasmi.data.sources.base import Audit, Item, Source
 from kerasmi.data.sources.table_rows import Row, Rows
 from kerasmi.errors import DataError
 
@@ -38,7 +38,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-class Table:
+class Table(Source):
     """A CSV, TSV, JSON Lines or Parquet file with one row for each image.
 
     Columns are found by our names (`COLUMNS`) or by those given; what has

@@ -1,6 +1,7 @@
 """The page of a grid: its runs beside each other."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pandas as pd
@@ -21,6 +22,7 @@ from kerasmi.reporter import counted
 
 _DIFFERENT = "The runs are of different data. That of the first:"
 _BOUND = "val_mutual_information"
+_PREDICTIONS = "predictions.csv"
 _CURVES = 5  # more in a panel are not told apart
 _EXAMPLES = 4
 _PICTURES = {
@@ -314,21 +316,18 @@ def _ceiling(run: RunFolder, history: pd.DataFrame) -> str:
 
 def _roc(grid: GridFolder) -> Iterator[str]:
     """A curve for each variant in the panel of each label, of one seed."""
+    predicted = _one_of_each(grid, _has_predictions)
     frames: list[pd.DataFrame] = []
-    drawn: list[str] = []
-    chosen: dict[str, tuple[str, RunFolder]] = {}
-    for name, run in grid.members.items():
-        chosen.setdefault(name.split("/")[0], (name, run))
-    for variant, (name, run) in chosen.items():
-        frame = run.table("predictions.csv")
-        if frame is not None and len(drawn) < _CURVES:
-            drawn.append(name)
+    for variant, (_, run) in itertools.islice(predicted.items(), _CURVES):
+        frame = run.table(_PREDICTIONS)
+        if frame is not None:
             encoder = frame["encoder"].iloc[-1]
             mine = frame[frame["encoder"] == encoder]
             shown = variant if encoder == variant else f"{variant} {encoder}"
             frames.append(mine.assign(encoder=shown))
     if frames:
-        left = len(chosen) - len(drawn)
+        names = [name for name, _ in predicted.values()]
+        drawn, left = names[:_CURVES], len(names[_CURVES:])
         first, *_ = grid.members.values()
         yield html.paragraph(
             f"Of the runs {', '.join(drawn)}"
@@ -339,11 +338,24 @@ def _roc(grid: GridFolder) -> Iterator[str]:
         yield from report_run.rocs(pd.concat(frames, ignore_index=True))
 
 
-def _maps(grid: GridFolder, show_text: bool) -> Iterator[str]:
-    chosen: dict[str, tuple[str, RunFolder]] = {}
+def _has_predictions(run: RunFolder) -> bool:
+    return (run.path / _PREDICTIONS).is_file()
+
+
+def _one_of_each(
+    grid: GridFolder, wanted: Callable[[RunFolder], bool]
+) -> dict[str, tuple[str, RunFolder]]:
+    """Of each variant the first run that is wanted, with its name."""
+    found: dict[str, tuple[str, RunFolder]] = {}
     for name, run in grid.members.items():
-        if run.examples is not None:
-            chosen.setdefault(name.split("/")[0], (name, run))
+        variant = name.split("/")[0]
+        if variant not in found and wanted(run):
+            found[variant] = name, run
+    return found
+
+
+def _maps(grid: GridFolder, show_text: bool) -> Iterator[str]:
+    chosen = _one_of_each(grid, lambda run: run.examples is not None)
     for name, run in chosen.values():
         yield html.heading(name, "Sentences and their regions")
         show = show_text or run.is_phantom

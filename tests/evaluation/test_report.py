@@ -817,6 +817,27 @@ def test_variants_without_a_curve_are_counted(own_grid, monkeypatch):
     assert f"Of the runs {one}, {other}" not in text
 
 
+def test_predictions_are_read_of_what_is_drawn_alone(own_grid, monkeypatch):
+    monkeypatch.setattr(report_grid, "_CURVES", 1)
+    read, table = [], RunFolder.table
+
+    def watched(run, name):
+        read.append((run.path.parent.name, name))
+        return table(run, name)
+
+    monkeypatch.setattr(RunFolder, "table", watched)
+    list(report_grid._roc(GridFolder(own_grid)))
+    assert read == [("image_only", "predictions.csv")]
+
+
+def test_a_variant_is_drawn_by_the_first_run_that_has_predictions(own_grid):
+    seed0 = own_grid / "local_mine" / "seed0"
+    shutil.copytree(seed0, seed0.with_name("seed1"))
+    (seed0 / "predictions.csv").unlink()
+    text = Page(report.page(own_grid)).text
+    assert "Of the runs image_only/seed0, local_mine/seed1, with" in text
+
+
 def test_a_grid_tells_what_failed_and_what_has_not_begun(own_grid):
     replace(own_grid / "grid.yaml", "seeds: [0]", "seeds: [0, 1]")
     log = own_grid / "local_mine" / "seed0" / "log.txt"

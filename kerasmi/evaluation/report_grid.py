@@ -99,7 +99,7 @@ def _members(
     frame = pd.DataFrame(rows).fillna("-")
     frame = frame[[*frame.columns.drop("warnings"), "warnings"]]
     links = "\n".join(
-        f'<li><a href="./{html.escape(quote(name))}/report.html">'
+        f'<li><a href="./{quote(name)}/report.html">'
         f"{html.escape(name)}</a></li>"
         for name, run in grid.members.items()
         if (run.path / "report.html").is_file()

@@ -114,8 +114,11 @@ def test_a_part_beside_that_fails_fails_the_gate_with_its_log(gate, plan):
     ids=["main job", "site"],
 )
 def test_what_is_under_way_ends_with_a_gate_that_fails(gate, tmp_path, plan):
-    status, _ = gate(f"{NEWEST_IS_UNDER_WAY}\n  {plan}")
+    status, said = gate(f"{NEWEST_IS_UNDER_WAY}\n  {plan}")
     assert status != 0
+    # with all logs, each once: what failed may have failed there too
+    assert said.count("pytest -q -n 1") == 1
+    assert said.count("mkdocs build --strict") <= 1
     pid = (tmp_path / "pid").read_text().strip()
     until = time.monotonic() + 20
     while goes_on(pid) and time.monotonic() < until:

@@ -57,17 +57,19 @@ class Features:
             _spec(None, 1, None, of=tf.bool),
         )
         self._image = round_numbers.of_rows(
-            _compiled(self._encode_images, image)
+            round_numbers.traced(self._encode_images, image)
         )
         self._text = round_numbers.of_rows(
-            _compiled(self._encode_texts, ids, mask)
+            round_numbers.traced(self._encode_texts, ids, mask)
         )
         regions = _spec(*model.image_encoder.output_shape)
         text = _spec(None, 1, parts.text_dim(model.text_encoder))
         self._score = round_numbers.of_pairs(
-            _compiled(model.score, regions, text)
+            round_numbers.traced(model.score, regions, text)
         )
-        self._region_scores = _compiled(model.region_scores, regions, text)
+        self._region_scores = round_numbers.traced(
+            model.region_scores, regions, text
+        )
 
     @classmethod
     def open(cls, run: Run) -> "Features":
@@ -262,12 +264,3 @@ def _is_spelled_out(pieces: list[str]) -> bool:
 
 def _spec(*shape: int | None, of: tf.DType = tf.float32) -> tf.TensorSpec:
     return tf.TensorSpec(shape, of)
-
-
-def _compiled(function: object, *blocks: tf.TensorSpec) -> tf.function:
-    """Traced once: blocks of two threads would race for which shape is first.
-
-    What is computed of a shape that is known differs by rounding from what is
-    computed of one that is not.
-    """
-    return tf.function(function, input_signature=blocks, autograph=False)

@@ -89,10 +89,8 @@ def compiled(network: keras.Model) -> Callable[[Tensor], Tensor]:
     """A network in inference, traced once for blocks of any number."""
     shape = (None, *network.input_shape[1:])
     inputs = tf.TensorSpec(shape, network.inputs[0].dtype)
-    traced = tf.function(
-        lambda block: network(block, training=False),
-        input_signature=[inputs],
-        autograph=False,
+    traced = round_numbers.traced(
+        lambda block: network(block, training=False), inputs
     )
     return round_numbers.of_rows(traced)
 

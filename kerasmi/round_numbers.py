@@ -36,6 +36,18 @@ def filled(block: Tensor) -> Tensor:
     return tf.pad(block, rows + [(0, 0)] * (block.shape.rank - 1))
 
 
+def traced(
+    function: Callable[..., Tensor], *blocks: tf.TensorSpec
+) -> Callable[..., Tensor]:
+    """A function traced once, for blocks of any number of rows.
+
+    Blocks of two threads would race for which shape is first, and what is
+    computed of a shape that is known differs by rounding from what is computed
+    of one that is not.
+    """
+    return tf.function(function, input_signature=blocks, autograph=False)
+
+
 def of_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A function whose row i is made of row i of each argument alone."""
 

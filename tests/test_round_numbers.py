@@ -60,3 +60,18 @@ def test_of_pairs_fills_up_both_and_gives_their_pairs():
     found = round_numbers.of_pairs(products)(left, right)
     assert shapes == [((10, 2, 3), (20, 1, 3))]
     np.testing.assert_array_equal(found, products(left, right))
+
+
+def test_blocks_of_any_size_have_one_trace():
+    # else it is a race of threads whose shape the first trace is of
+    shapes = []
+
+    def double(block):
+        shapes.append(tuple(block.shape))
+        return 2 * block
+
+    spec = tf.TensorSpec((None, 3), tf.float32)
+    traced = round_numbers.traced(double, spec)
+    for rows in (2, 5, 2):
+        assert traced(tf.ones((rows, 3))).shape == (rows, 3)
+    assert shapes == [(None, 3)]

@@ -13,7 +13,7 @@ import keras
 from click.testing import CliRunner
 from own_tables import write_table
 
-from kerasmi import build, features
+from kerasmi import build, round_numbers
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.features import Features
@@ -94,7 +94,7 @@ def _opened(path):
 
 def load_once(monkeypatch):
     """Loads the model of each run once, not for every command; see above."""
-    monkeypatch.setattr(features, "_compiled", lambda function, *_: function)
+    monkeypatch.setattr(round_numbers, "traced", lambda function, *_: function)
     opened = classmethod(lambda _, run: _opened(run.path.resolve()))
     monkeypatch.setattr(Features, "open", opened)
 

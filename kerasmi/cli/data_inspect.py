@@ -30,7 +30,7 @@ _POLICY = (
 @click.option("--full", is_flag=True, help="Also read and check every byte.")
 def inspect(folder: str, full: bool) -> None:
     """Print what a folder of records holds, and check that it is whole."""
-    from kerasmi.data import audit, dataset, labels
+    from kerasmi.data import audit, dataset, labels, schema
 
     opened = open_dataset(folder, full)
     size = sum(shard.bytes for shard in opened.index)
@@ -47,7 +47,9 @@ def inspect(folder: str, full: bool) -> None:
     _print("Sentences of a report", _lengths(images))
     _print("Views", audit.views(images))
     if opened.label_names:
-        _print("Labels (Table 1)", labels.table1(images))
+        papers = set(opened.label_names).issuperset(schema.PATHOLOGY9)
+        title = "Labels (Table 1)" if papers else "Labels"
+        _print(title, labels.table1(images))
         click.echo(f"\n{_POLICY}")
 
 

@@ -43,11 +43,13 @@ def test_a_table_becomes_records_that_can_be_looked_at(kerasmi, own, tmp_path):
     for part in (
         "fingerprint",
         "Views",
-        "Labels (Table 1)",
+        "Labels\n",
         "median",
         "data.blank",
     ):
         assert part in result.stdout, part
+    # a label of theirs alone is no table of the paper's
+    assert "Table 1" not in result.stdout
 
     result = kerasmi("data", "splits", "out", "--output", "splits.csv")
     assert result.exit_code == 0, result.stderr

@@ -13,12 +13,6 @@ from kerasmi.recipe import Recipe
 from kerasmi.reporter import counted
 from kerasmi.stages import Task, tasks
 
-_OTHER_CLASSES = (
-    "Take other label policies (data.uncertain, data.blank) or more labelled "
-    "images, or share out the subjects anew, with --shares, --seed or "
-    "--split-file of `kerasmi data import`."
-)
-
 
 def drawn_images(recipe: Recipe, dataset: Dataset, this: Task) -> list[str]:
     """Training images with a usable label, as many as the recipe allows.
@@ -114,10 +108,10 @@ def one_class(recipe: Recipe, dataset: Dataset) -> list[str]:
     ):
         name = f"{dataset.path}: {task}: {label}"
         if unlearned:
-            found.append(f"{name}: {unlearned}, so nothing is learned of it")
+            found.append(f"{name}: {unlearned}, {untaught.UNLEARNED}")
         if unjudged:
-            found.append(f"{name}: {unjudged}, so it will have no AUC")
-    return [f"{text}. {_OTHER_CLASSES}" for text in found]
+            found.append(f"{name}: {unjudged}, {untaught.UNJUDGED}")
+    return [f"{text}. {untaught.REMEDY}" for text in found]
 
 
 def noted(

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kerasmi.evaluation import tables, trouble
+from kerasmi.evaluation import tables, trouble, untaught
 from kerasmi.evaluation.drawing import plain
 from kerasmi.evaluation.report_folder import LogLine, RunFolder, plain_time
 
 FAILURE, WARNING = "failure", "warning"
+_REMEDY = untaught.REMEDY[0].lower() + untaught.REMEDY[1:]
 LEAST = 0.01  # nats: a bound that stays below has not taken off
 ERRORS = 3  # standard errors that make a difference
 _STOP = re.compile(
@@ -21,10 +22,25 @@ _STOP = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A failure or a warning, in one sentence."""
+    """A failure or a warning, in one sentence.
+
+    Attributes:
+        level: `FAILURE` or `WARNING`.
+        text: The sentence.
+        time: When the log told it; empty of what no log told. The same told
+            at another time is the same.
+    """
 
     level: str
     text: str
+    time: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def told(self) -> str:
+        """The sentence after its time."""
+        return (
+            f"{plain_time(self.time)}: {self.text}" if self.time else self.text
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +92,7 @@ def findings(run: RunFolder) -> list[Finding]:
     From its log, its unfinished stages, its read-outs of mutual information
     and the notes of its results.
     """
-    found = [
-        *(Finding(FAILURE, text) for text in _failures(run)),
-        *(Finding(WARNING, text) for text in _warnings(run)),
-    ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*_failures(run), *_warnings(run)]))
 
 
 def chance(run: RunFolder) -> float | None:
@@ -91,18 +103,22 @@ def chance(run: RunFolder) -> float | None:
     return trouble.CHANCE.get(run.recipe.get("objective.bound", ""))
 
 
-def _failures(run: RunFolder) -> Iterator[str]:
+def _failures(run: RunFolder) -> Iterator[Finding]:
     for stage in run.expected():
         if run.finished(stage) is None:
-            yield f"{stage} is not finished; what it would add is missing here."
+            text = (
+                f"{stage} is not finished; what it would add is missing here."
+            )
+            yield Finding(FAILURE, text)
     if run.results is None:
-        yield "The run has no results.csv: it was not evaluated."
+        text = "The run has no results.csv: it was not evaluated."
+        yield Finding(FAILURE, text)
     for line in run.log[-1:]:
         if line.level == "ERROR":
-            yield f"{plain_time(line.time)}: {line.text}"
+            yield Finding(FAILURE, line.text, line.time)
 
 
-def _warnings(run: RunFolder) -> Iterator[str]:
+def _warnings(run: RunFolder) -> Iterator[Finding]:
     # An error that a later start went past is no failure any more, and an
     # interruption is history.
     past = [
@@ -111,15 +127,20 @@ def _warnings(run: RunFolder) -> Iterator[str]:
         if line.level == "ERROR" and _interruption(line) is None
     ]
     told = [line for line in run.log if line.level == "WARNING"]
-    # what every start says is told once, with its first time
-    first: dict[str, str] = {}
-    for line in sorted(past + told, key=lambda line: line.time):
-        first.setdefault(line.text, line.time)
-    for text, time in first.items():
-        yield f"{plain_time(time)}: {text}"
-    yield from _of_information(run)
+    foretold = [line for line in told if untaught.warned(line.text)]
     if run.results is not None:
-        yield from _of_results(run.results)
+        # the results tell what came of them
+        told = [line for line in told if line not in foretold]
+    # what every start says is told once, with its first time
+    for line in sorted(past + told, key=lambda line: line.time):
+        yield Finding(WARNING, line.text, line.time)
+    for text in _of_information(run):
+        yield Finding(WARNING, text)
+    if run.results is not None:
+        for text in _of_results(run.results):
+            yield Finding(WARNING, text)
+        if foretold:
+            yield Finding(WARNING, f"Labels that lack a class: {_REMEDY}")
 
 
 def _of_information(run: RunFolder) -> Iterator[str]:

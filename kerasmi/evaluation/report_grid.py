@@ -142,8 +142,8 @@ def _concerns(
             shared.setdefault(one, []).append(name)
             places[one] = min(place, places.get(one, place))
     told = [
-        Finding(one.level, f"{', '.join(shared[one])}: {one.text}")
-        for one in sorted(shared, key=places.__getitem__)
+        Finding(one.level, f"{', '.join(names)}: {_told(one, names)}")
+        for one, names in sorted(shared.items(), key=lambda it: places[it[0]])
     ]
     if pending:
         text = f"Not begun: {', '.join(pending)}."
@@ -152,6 +152,11 @@ def _concerns(
 
 
 def _first_run(grid: GridFolder) -> RunFolder | None:
+def _told(one: Finding, runs: list[str]) -> str:
+    """A finding; with its time where it is of one run."""
+    return one.told if len(runs) == 1 else one.text
+
+
     return next(iter(grid.members.values()), None)
 
 

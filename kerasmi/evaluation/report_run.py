@@ -131,7 +131,7 @@ def _means(run: RunFolder) -> str:
 
 def concerns(found: list[Finding]) -> html.Section | None:
     """Failures and warnings, or that there are none."""
-    told = html.findings((one.level, one.text) for one in found)
+    told = html.findings((one.level, one.told) for one in found)
     if not told:
         told = html.paragraph("None.", "good")
     return html.section("Failures and warnings", told)

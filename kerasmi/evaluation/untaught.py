@@ -1,13 +1,28 @@
 """Labels that no training image taught, told again where runs are compared.
 
 `labelled.noted` says so in results.csv. A table of many runs works out its AUCs
-anew, from predictions, which do not tell.
+anew, from predictions, which do not tell. `labelled.one_class` warns of such
+labels, and of those that no test image can judge, before training.
 """
 
 import pandas as pd
 
 # How such a note begins, among others that "; " parts from it.
 START = "nothing was learned of"
+# How a warning of a label goes on, after the class that it lacks.
+UNLEARNED = "so nothing is learned of it"
+UNJUDGED = "so it will have no AUC"
+REMEDY = (
+    "Take other label policies (data.uncertain, data.blank) or more labelled "
+    "images, or share out the subjects anew, with --shares, --seed or "
+    "--split-file of `kerasmi data import`."
+)
+
+
+def warned(text: str) -> bool:
+    """Whether a line of a log is such a warning."""
+    ends = (f", {end}. {REMEDY}" for end in (UNLEARNED, UNJUDGED))
+    return text.endswith(tuple(ends))
 
 
 def notes(results: pd.DataFrame) -> pd.DataFrame:

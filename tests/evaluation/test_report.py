@@ -20,6 +20,7 @@ from kerasmi.evaluation import (
     report_grid,
     report_html,
     report_run,
+    untaught,
 )
 from kerasmi.evaluation.report_folder import GridFolder, RunFolder
 
@@ -409,7 +410,7 @@ def test_data_that_changed_or_is_gone_has_no_audit(run, imported):
 def findings(run):
     """Level and text of each."""
     found = report_findings.findings(RunFolder(run))
-    return [f"{one.level}: {one.text}" for one in found]
+    return [f"{one.level}: {one.told}" for one in found]
 
 
 def listed(folder):
@@ -562,6 +563,38 @@ def test_a_warning_of_every_start_is_told_once(run):
 
 
 def test_an_auc_that_is_not_defined_is_told(run):
+def caution(label, end):
+    """What the log has of a label that lacks a class."""
+    return (
+        f"2026-01-02T03:05:00+00:00 WARNING /data: pathology9: {label}: no"
+        f" positive one among 9 images, {end}. {untaught.REMEDY}\n"
+    )
+
+
+@pytest.mark.parametrize("end", [untaught.UNJUDGED, untaught.UNLEARNED])
+def test_a_label_that_lacks_a_class_is_told_once(run, end):
+    with open(run / "log.txt", "a") as file:
+        file.write(caution("Edema", end))
+    results = pd.read_csv(run / "results.csv")
+    of_it = results["label"] == "Edema"
+    results["note"] = results["note"].astype(object)
+    results.loc[of_it, "note"] = "no positive one"
+    results.to_csv(run / "results.csv", index=False)
+    result, remedy = findings(run)
+    assert result == "warning: pathology9, Edema: no positive one."
+    assert remedy.startswith("warning: Labels that lack a class: take other ")
+    (run / "results.csv").unlink()
+    assert any(f"{end}. Take" in one for one in findings(run))
+
+
+def test_a_warning_of_several_runs_of_a_grid_is_told_once(own_grid):
+    for minute, variant in enumerate(("image_only", "local_mine")):
+        with open(own_grid / variant / "seed0" / "log.txt", "a") as file:
+            file.write(f"2026-01-02T03:0{minute}:00+00:00 WARNING small\n")
+    (told,) = listed(own_grid)
+    assert "image_only/seed0, local_mine/seed0: small" in told
+
+
     results = pd.read_csv(run / "results.csv")
     results["note"] = results["note"].astype(object)
     results.loc[0, ["value", "low", "high"]] = float("nan")

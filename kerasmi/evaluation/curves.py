@@ -1,6 +1,6 @@
 """Curves of training: the bound and its ceiling, the validation AUC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -126,6 +126,7 @@ def validation_curves(
 def bound_curves(
     histories: Mapping[str, Sequence[pd.DataFrame]],
     size: tuple[float, float] = (6.4, 4.0),
+    chances: Collection[float] = (0.0,),
 ) -> Figure:
     """The validation bound in nats by epoch, of several variants.
 
@@ -133,6 +134,8 @@ def bound_curves(
         histories: a variant to the history of each of its runs, with the
             columns `epoch` (from 0) and `val_mutual_information`.
         size: of the figure, in inches.
+        chances: what their bounds read where there is nothing to find, in
+            nats: a line for each.
 
     Returns:
         A figure: a colour for each variant, a curve for each run.
@@ -152,7 +155,8 @@ def bound_curves(
                 linewidth=1.3,
                 label=drawing.plain(variant) if k == 0 else None,
             )
-    axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
+    for chance in chances:
+        axes.axhline(chance, color="0.75", linewidth=0.8, zorder=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="epoch", ylabel="validation bound (nats)")
     axes.legend(framealpha=1, edgecolor="none", loc="best")

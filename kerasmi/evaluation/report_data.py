@@ -137,7 +137,7 @@ def _sheet(run: RunFolder, show: bool) -> str:
         return hidden("The page of training images with their reports")
     return html.figure(
         png,
-        "Twelve training images with their findings and the sentences of "
+        "Some training images with their findings and the sentences of "
         "their reports.",
         "The first training images, as they are stored.",
         scroll=True,

@@ -209,8 +209,9 @@ def _of_bound(
         yield (
             f"The bound never took off: its best validation value is "
             f"{best:.4f} nats, {gap} ({LEAST} nats, or {ERRORS} "
-            "standard errors where that is more). Nothing was learned from "
-            "the reports; try more pretrain.epochs or other learning rates."
+            "standard errors where that is more). It does not show that "
+            "anything was learned from the reports; try more "
+            "pretrain.epochs or other learning rates."
         )
 
 

@@ -1,7 +1,7 @@
 """The page of a grid: its runs beside each other."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from urllib.parse import quote
 
 import pandas as pd
@@ -14,6 +14,7 @@ from kerasmi.evaluation.report_findings import (
     FAILURE,
     WARNING,
     Finding,
+    chance,
     findings,
 )
 from kerasmi.evaluation.report_folder import GridFolder, RunFolder, listed
@@ -23,12 +24,12 @@ from kerasmi.reporter import counted
 _DIFFERENT = "The runs are of different data. That of the first:"
 _BOUND = "val_mutual_information"
 _PREDICTIONS = "predictions.csv"
+_CONCERNS = "failures and warnings"
 _CURVES = 5  # more in a panel are not told apart
 _EXAMPLES = 4
 _PICTURES = {
-    "auc": "Mean AUC of each method, with its spread over seeds.",
-    "label_efficiency": "Mean AUC against the number of labelled images, "
-    "bands over seeds.",
+    "auc": "Mean AUC of each method, a mark for each seed.",
+    "label_efficiency": "Mean AUC against the number of labelled images.",
 }
 
 
@@ -67,8 +68,8 @@ def _lead(grid: GridFolder, pending: list[str]) -> str:
     total = len(grid.members) + len(pending)
     there = "is there" if total == 1 else "are there"
     return html.paragraph(
-        f"{len(grid.members)} of {counted(total, 'run')} {there}; each has a "
-        "page of its own in its folder.",
+        f"{len(grid.members)} of {counted(total, 'run')} {there}; each that "
+        "was evaluated has a page of its own in its folder.",
         "lead",
     )
 
@@ -97,7 +98,7 @@ def _members(
         for name, run in grid.members.items()
     ]
     frame = pd.DataFrame(rows).fillna("-")
-    frame = frame[[*frame.columns.drop("warnings"), "warnings"]]
+    frame = frame[[*frame.columns.drop(_CONCERNS), _CONCERNS]]
     links = "\n".join(
         f'<li><a href="./{quote(name)}/report.html">'
         f"{html.escape(name)}</a></li>"
@@ -123,7 +124,7 @@ def _row(run: RunFolder, found: list[Finding]) -> dict[str, object]:
         for one in means.to_dict("records"):
             name = f"{plain(one['task'])}, {plain(one['encoder'])}"
             row[name] = html.cell(one["value"])
-    row["warnings"] = f"{len(found)}"
+    row[_CONCERNS] = f"{len(found)}"
     return row
 
 
@@ -151,12 +152,12 @@ def _concerns(
     return sorted(told, key=lambda one: one.level != FAILURE)
 
 
-def _first_run(grid: GridFolder) -> RunFolder | None:
 def _told(one: Finding, runs: list[str]) -> str:
     """A finding; with its time where it is of one run."""
     return one.told if len(runs) == 1 else one.text
 
 
+def _first_run(grid: GridFolder) -> RunFolder | None:
     return next(iter(grid.members.values()), None)
 
 
@@ -174,11 +175,17 @@ def _tables(grid: GridFolder) -> Iterator[str]:
             yield html.heading(plain(str(task)), "Tables")
             yield html.table(
                 _over_seeds(of_task),
-                "AUC on the test images, mean ± standard deviation over "
-                "seeds; in parentheses positive/negative images. "
+                f"AUC on the test images{_seeds(of_task)}; in parentheses "
+                "positive/negative images. "
                 f"{report_data.policy(run)}",
                 header=2,
             )
+
+
+def _seeds(results: pd.DataFrame) -> str:
+    """What a cell is of, where it is of several seeds."""
+    several = results["seed"].nunique() > 1
+    return ", mean ± standard deviation over seeds" if several else ""
 
 
 def _over_seeds(results: pd.DataFrame) -> pd.DataFrame:
@@ -281,25 +288,29 @@ def _pretraining(grid: GridFolder) -> Iterator[str]:
     """The bound of all runs; runs that share a pretraining count once."""
     found: dict[str, dict[str, pd.DataFrame]] = {}
     ceilings: dict[str, str] = {}
+    chances: dict[float, None] = {}
     for name, run in grid.members.items():
         history = run.table("pretrain/history.csv")
         if history is not None and _BOUND in history:
             variant = found.setdefault(name.split("/")[0], {})
             variant[history.to_csv()] = history
             ceilings[name.split("/")[0]] = _ceiling(run, history)
+            level = chance(run)
+            chances |= {} if level is None else {level: None}
     if not found:
         return
     histories = {name: list(runs.values()) for name, runs in found.items()}
     yield html.figure(
-        figures.bound_curves(histories, size=report_run.CURVE),
+        figures.bound_curves(histories, size=report_run.CURVE, chances=chances),
         "The validation bound in nats by epoch of "
         f"{', '.join(map(plain, histories))}",
-        "The bound on validation pairs, a curve for each run.",
+        "The bound on validation pairs, a curve for each pretraining"
+        f"{_levels(chances)}.",
     )
     rows = [
         {
             "variant": name,
-            "runs": len(runs),
+            "pretrainings": len(runs),
             "best bound (nats)": max(run[_BOUND].max() for run in runs),
             "ceiling (nats)": ceilings[name],
         }
@@ -310,6 +321,14 @@ def _pretraining(grid: GridFolder) -> Iterator[str]:
         "The best validation bound of each variant, and the ceiling log|C| of "
         "its batches, which InfoNCE (cpc) alone has.",
     )
+
+
+def _levels(chances: Collection[float]) -> str:
+    """What the grey lines of a picture of bounds are."""
+    if not chances:
+        return ""
+    levels = " and ".join(f"{one:.3g}" for one in chances)
+    return f"; a grey line is what its bound reads by chance: {levels}"
 
 
 def _ceiling(run: RunFolder, history: pd.DataFrame) -> str:
@@ -382,4 +401,5 @@ def _first(grid: GridFolder, show_text: bool) -> Iterator[html.Section | None]:
         told = html.findings([(WARNING, _DIFFERENT)])
         data = html.Section(data.title, told + data.body)
     yield data
-    yield report_run.environment(run)
+    name = next(iter(grid.members))
+    yield report_run.environment(run, f"Every start of {name}, the first run.")

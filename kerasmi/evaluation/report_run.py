@@ -15,6 +15,7 @@ from kerasmi.evaluation import (
 from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
+from kerasmi.evaluation.predictions import usable
 from kerasmi.evaluation.report_findings import (
     Finding,
     chance,
@@ -119,7 +120,7 @@ def _means(run: RunFolder) -> str:
     cells = rows.assign(
         AUC=[tables.cell(row, counts=False) for row in rows.to_dict("records")]
     )
-    shown = cells[["task", "encoder", "AUC"]]
+    shown = cells[["task", "encoder", "AUC", "note"]]
     share = run.recipe.get("evaluate.confidence", "0.95")
     return html.table(
         shown,
@@ -268,6 +269,8 @@ def _results(run: RunFolder, rows: pd.DataFrame) -> Iterator[str]:
     share = float(run.recipe.get("evaluate.confidence", "0.95"))
     draws = run.recipe.get("evaluate.bootstrap", "")
     for task, of_task in rows.groupby("task", sort=False):
+        several = of_task["encoder"].nunique() > 1
+        beside = ", an encoder beside the other" if several else ""
         yield html.heading(plain(str(task)), "Results")
         yield html.table(
             tables.summary(of_task).drop(columns="task"),
@@ -277,8 +280,8 @@ def _results(run: RunFolder, rows: pd.DataFrame) -> Iterator[str]:
         )
         yield html.figure(
             figures.forest(of_task, width=CURVE[0]),
-            f"AUC and interval of each label of {plain(str(task))}, an encoder"
-            " beside the other; the numbers are those of the table above.",
+            f"AUC and interval of each label of {plain(str(task))}{beside}; "
+            "the numbers are those of the table above.",
         )
 
 
@@ -302,11 +305,18 @@ def rocs(predictions: pd.DataFrame) -> Iterator[str]:
         yield html.gallery(
             html.figure(
                 figures.roc_curves(one, resamples=_BAND),
-                f"ROC curves of {label} for "
-                f"{', '.join(map(plain, one['encoder'].unique()))}, with bands",
+                f"ROC curves of {label}{_curves(one)}",
             )
             for label, one in of_task.groupby("label", sort=False)
         )
+
+
+def _curves(predictions: pd.DataFrame) -> str:
+    """What a picture of a label's ROC curves shows, after its name."""
+    if usable(predictions, "test")["target"].nunique() < 2:
+        return ": not defined, as a class is missing"
+    names = map(plain, predictions["encoder"].unique())
+    return f" for {', '.join(names)}, with bands"
 
 
 def retraining(run: RunFolder) -> html.Section | None:
@@ -332,7 +342,9 @@ def retraining(run: RunFolder) -> html.Section | None:
     )
 
 
-def environment(run: RunFolder) -> html.Section | None:
+def environment(
+    run: RunFolder, caption: str = "Every start of the run."
+) -> html.Section | None:
     """Where and with what each start was made."""
     if not run.starts:
         return None
@@ -354,6 +366,4 @@ def environment(run: RunFolder) -> html.Section | None:
     names = [f"start {k + 1}" for k in range(len(told))]
     frame = pd.DataFrame(told, index=names, dtype=object).T
     frame = frame.dropna(how="all").rename_axis("what").reset_index()
-    return html.section(
-        "Environment", html.table(frame, "Every start of the run.")
-    )
+    return html.section("Environment", html.table(frame, caption))

@@ -82,6 +82,12 @@ def test_chance_is_a_line_where_the_bound_has_such_a_level():
     assert "chance" not in [t.get_text() for t in axes.get_legend().texts]
 
 
+def test_each_level_of_chance_is_a_line_under_the_bounds_of_variants():
+    one = history()
+    axes = figures.bound_curves({"a": [one]}, chances=(0, -1.386)).axes[0]
+    assert {0, -1.386} <= set(heights(axes))
+
+
 def test_a_ceiling_far_above_is_named_and_the_curves_keep_their_height():
     axes = figures.training_curves(history(ceiling=6.0)).axes[0]
     assert 6.0 not in heights(axes)

@@ -212,6 +212,7 @@ def test_an_image_only_run_has_no_pretraining(tmp_path, undrawn):
     assert "pretraining" not in page.ids
     assert "image-only, no pretraining" in page.text
     assert "None." in page.text
+    assert not any("beside the other" in one["alt"] for one in page.images)
 
 
 def added(run, name, frame):
@@ -562,7 +563,6 @@ def test_a_warning_of_every_start_is_told_once(run):
     ]
 
 
-def test_an_auc_that_is_not_defined_is_told(run):
 def caution(label, end):
     """What the log has of a label that lacks a class."""
     return (
@@ -595,6 +595,7 @@ def test_a_warning_of_several_runs_of_a_grid_is_told_once(own_grid):
     assert "image_only/seed0, local_mine/seed0: small" in told
 
 
+def test_an_auc_that_is_not_defined_is_told(run):
     results = pd.read_csv(run / "results.csv")
     results["note"] = results["note"].astype(object)
     results.loc[0, ["value", "low", "high"]] = float("nan")
@@ -840,6 +841,48 @@ def test_a_difference_that_is_not_defined_is_a_dash(own_grid):
     frame.loc[0, ["difference", "low", "high"]] = np.nan
     frame.to_csv(path, index=False)
     assert "nan [" not in Page(report.page(own_grid)).text
+
+
+def test_a_mean_without_some_of_its_labels_says_so_at_the_top(run):
+    results = pd.read_csv(run / "results.csv")
+    results["note"] = results["note"].astype(object)
+    results.loc[results["label"] == "mean", "note"] = "mean of 1 of 2 labels"
+    results.to_csv(run / "results.csv", index=False)
+    summary = Page(report.page(run)).text.partition("The stages of")[0]
+    assert "mean of 1 of 2 labels" in summary
+
+
+def test_a_picture_of_no_curves_does_not_tell_of_curves(run):
+    predictions = pd.read_csv(run / "predictions.csv")
+    predictions.loc[predictions["label"] == "Edema", "target"] = 0
+    predictions.to_csv(run / "predictions.csv", index=False)
+    alts = [image["alt"] for image in Page(report.page(run)).images]
+    assert "ROC curves of Edema: not defined, as a class is missing" in alts
+    assert not any(alt.startswith("ROC curves of Edema for") for alt in alts)
+
+
+@pytest.mark.parametrize(("seeds", "told"), [(1, False), (2, True)])
+def test_a_spread_over_seeds_is_told_where_there_are_several(seeds, told):
+    results = pd.DataFrame({"seed": range(seeds)})
+    assert ("over seeds" in report_grid._seeds(results)) == told
+
+
+def test_a_grid_tells_of_pretrainings_and_of_what_chance_reads(own_grid):
+    copy = own_grid / "local_mine" / "seed1"
+    shutil.copytree(own_grid / "local_mine" / "seed0", copy)
+    replace(copy / "recipe.yaml", "bound: mine", "bound: jensen_shannon")
+    text = Page(report.page(own_grid)).text
+    assert "a curve for each pretraining; a grey line" in text
+    assert "reads by chance: 0 and -1.39." in text
+    assert "variant pretrainings best bound" in text
+    assert "local_mine 1 " in text.partition("best bound")[2]
+
+
+def test_a_grid_says_whose_environment_it_tells(own_grid):
+    text = Page(report.page(own_grid)).text
+    assert "Every start of image_only/seed0, the first run." in text
+    assert "each that was evaluated has a page of its own" in text
+    assert "failures and warnings image_only/seed0" in text
 
 
 def test_variants_without_a_curve_are_counted(own_grid, monkeypatch):

@@ -16,6 +16,7 @@ import tensorflow as tf
 from kerasmi import build, distribute
 from kerasmi.data.dataset import Dataset
 from kerasmi.evaluation import trouble
+from kerasmi.models import loss_scale
 from kerasmi.models.image_text_model import ImageTextModel
 from kerasmi.pairs import label_pairs
 from kerasmi.recipe import Recipe
@@ -47,6 +48,8 @@ class Check:
 def checks(recipe: Recipe, drawn: Path, place: Path) -> Iterator[Check]:
     """Looks at devices, disk, pairs, gradients, features and one batch.
 
+    Gradients are taken as the run takes them, in parts where it accumulates.
+
     Args:
         recipe: with an objective.
         drawn: where a phantom is kept.
@@ -62,6 +65,8 @@ def checks(recipe: Recipe, drawn: Path, place: Path) -> Iterator[Check]:
     yield _disk(model, place)
     batch = _batch(recipe, dataset, model)
     yield _negatives(batch)
+    if not _has_negative(batch):
+        return  # no bound, so there is nothing to learn from
     yield from _gradients(model, batch)
     yield _features(model, batch)
     yield _overfits(model, batch)
@@ -100,9 +105,18 @@ def _batch(
     return next(iter(batches))
 
 
+def _pairs(batch: dict[str, Tensor]) -> np.ndarray:
+    return np.asarray(
+        label_pairs(batch["study_ids"], batch["token_ids"].shape[1])
+    )
+
+
+def _has_negative(batch: dict[str, Tensor]) -> bool:
+    return bool((_pairs(batch) == 0).any())
+
+
 def _negatives(batch: dict[str, Tensor]) -> Check:
-    texts = batch["token_ids"].shape[1]
-    pairs = np.asarray(label_pairs(batch["study_ids"], texts))
+    pairs = _pairs(batch)
     each = (pairs == 0).sum(axis=1)
     text = (
         f"a batch of {counted(len(pairs), 'image')} has"
@@ -124,17 +138,23 @@ def _negatives(batch: dict[str, Tensor]) -> Check:
 def _gradients(
     model: ImageTextModel, batch: dict[str, Tensor]
 ) -> Iterator[Check]:
-    with tf.GradientTape() as tape:
-        pairs, scores, _ = model._reduced(batch, training=True)
-        loss = model.objective(pairs, scores)
+    if loss_scale.is_scaled(model.optimizer):
+        # the first scale may overflow, of which a run lowers it
+        model.optimizer.dynamic_scale.assign(1.0)
+    _, _, gradients = model._differentiated(batch)
+    of = {
+        id(variable): gradient
+        for variable, gradient in zip(
+            model.trainable_variables, gradients, strict=True
+        )
+    }
     towers = {
         "image encoder": model.image_encoder,
         "text encoder": model.text_encoder,
         "critic": model.critic,
     }
-    variables = {n: part.trainable_variables for n, part in towers.items()}
-    gradients = tape.gradient(loss, variables)
-    for name, found in gradients.items():
+    for name, part in towers.items():
+        found = [of[id(variable)] for variable in part.trainable_variables]
         yield _gradient(name, found)
 
 
@@ -170,7 +190,11 @@ def _features(model: ImageTextModel, batch: dict[str, Tensor]) -> Check:
 
 def _overfits(model: ImageTextModel, batch: dict[str, Tensor]) -> Check:
     """Whether the bound of one batch can be driven up, as it must."""
-    model.compile(keras.optimizers.Adam(RATE), loss=model.objective)
+    model.compile(
+        keras.optimizers.Adam(RATE),
+        loss=model.objective,
+        accumulate=model.accumulate,
+    )
     step: Callable[[Any], dict[str, Tensor]] = tf.function(model.train_step)
     values = []
     for _ in range(STEPS):

@@ -27,7 +27,7 @@ def differentiated(
     state: Sequence[Any],
     variables: Sequence[Any],
     own: Sequence[Any],
-) -> tuple[Any, list[Tensor]]:
+) -> tuple[Any, list[Tensor | None]]:
     """What a bound gives of a whole batch, and the gradient of its share.
 
     Args:
@@ -42,7 +42,8 @@ def differentiated(
         own: those that `bound` reads; `encode` reads the others.
 
     Returns:
-        What else `bound` gives, and a gradient for each of `variables`.
+        What else `bound` gives, and a gradient for each of `variables`; None
+        for one of `own` that the share does not depend on.
     """
     features = features_in_parts(encode, inputs, parts, shapes, state)
     with tf.GradientTape() as tape:

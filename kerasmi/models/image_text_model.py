@@ -271,13 +271,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         inputs = pair_inputs.unpacked(data)
         variables = self.trainable_variables
         compiling.check_variables(variables)
-        if self.accumulate > 1:
-            loss, reduced, gradients = self._differentiated_in_parts(inputs)
-        else:
-            with tf.GradientTape() as tape:
-                reduced = self._reduced(inputs, training=True)
-                loss, share = self._loss(*reduced[:2])
-            gradients = tape.gradient(share, variables)
+        loss, reduced, gradients = self._differentiated(inputs)
         pairs, scores, weights = reduced
         norm = gradient_norm.of_step(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -299,10 +293,21 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         share = loss / distribute.num_replicas()
         return loss, self.optimizer.scale_loss(share)
 
+    def _differentiated(
+        self, inputs: dict[str, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor | None]]:
+        """The loss, what `_reduced` gives, and the gradient of each weight."""
+        if self.accumulate > 1:
+            return self._differentiated_in_parts(inputs)
+        with tf.GradientTape() as tape:
+            reduced = self._reduced(inputs, training=True)
+            loss, share = self._loss(*reduced[:2])
+        return loss, reduced, tape.gradient(share, self.trainable_variables)
+
     def _differentiated_in_parts(
         self, inputs: dict[str, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
-        """The loss, what `_reduced` gives, and gradients; see `compile`."""
+    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor | None]]:
+        """As `_differentiated`, part by part; see `compile`."""
         ids, is_text = inputs["study_ids"], pair_inputs.is_text(inputs)
         encoders = self.image_encoder, self.text_encoder
         shape = inputs["token_ids"].shape[1], parts.text_dim(self.text_encoder)

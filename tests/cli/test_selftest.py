@@ -3,12 +3,14 @@
 import shutil
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 import small_models
 import tensorflow as tf
 from click.testing import CliRunner
 
+from kerasmi import recipe as recipes
 from kerasmi import selftest
 from kerasmi.cli import main
 
@@ -50,6 +52,79 @@ def test_a_batch_of_one_study_has_no_negatives():
     found = selftest._negatives(batch)
     assert not found.passed
     assert "4 images without a negative text" in found.text
+
+
+def looked_at(model, batch, tmp_path, monkeypatch):
+    """The checks of a small model on one batch, by name."""
+    monkeypatch.setattr(selftest.build, "data", lambda *_: None)
+    monkeypatch.setattr(
+        selftest.build, "image_text_model", lambda *_, **__: model
+    )
+    monkeypatch.setattr(selftest, "_batch", lambda *_: batch)
+    recipe = recipes.load("local_mine")
+    found = selftest.checks(recipe, tmp_path, tmp_path)
+    return {check.name: check for check in found}
+
+
+def test_a_batch_without_any_negative_ends_the_checks(tmp_path, monkeypatch):
+    model = small_models.model()
+    model.compile("adam")
+    batch = small_models.batch(4, studies=[7, 7, 7, 7])
+    found = looked_at(model, batch, tmp_path, monkeypatch)
+    assert [*found] == ["devices", "disk", "negatives"]
+    assert not found["negatives"].passed
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_gradients_and_steps_are_taken_in_the_parts_of_the_run(
+    tmp_path, monkeypatch, accumulate
+):
+    monkeypatch.setattr(selftest, "STEPS", 2)
+    model = small_models.model()
+    model.compile("adam", accumulate=accumulate)
+    sizes, encode = [], model.encode
+
+    def encoded(inputs, training=False):
+        if training:
+            sizes.append(inputs["images"].shape[0])
+        return encode(inputs, training)
+
+    model.encode = encoded
+    batch = small_models.batch(8)
+    found = looked_at(model, batch, tmp_path, monkeypatch)
+    assert len(found) == 8
+    assert set(sizes) == {8 // accumulate}
+    # an eager step and a traced one, with two passes each where it is in parts
+    assert len(sizes) == (2 if accumulate == 1 else 2 * accumulate + 2)
+
+
+def test_the_gradient_in_parts_is_that_of_the_whole_batch():
+    norms = []
+    for accumulate in (1, 4):
+        model = small_models.model()
+        # the statistics of a part are not those of the batch
+        for layer in model.image_encoder._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
+        model.compile("adam", accumulate=accumulate)
+        found = selftest._gradients(model, small_models.batch(8))
+        norms.append([check.text for check in found])
+    assert norms[0] == norms[1]
+    assert all(text.startswith("norm ") for text in norms[0])
+
+
+def test_a_gradient_in_float16_is_that_of_the_loss_without_a_scale():
+    norms = []
+    for policy in ("float32", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = small_models.model()
+        finally:
+            keras.config.set_dtype_policy("float32")
+        model.compile("adam")
+        found = selftest._gradients(model, small_models.batch(8))
+        norms.append([float(check.text.split()[1][:-1]) for check in found])
+    np.testing.assert_allclose(norms[1], norms[0], rtol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,16 @@ def means(
             taken for a token in any case.
 
     Returns:
-        `(n, D)`.
+        `(n, D)`; under mixed precision a float32 mean, rounded once.
     """
     layout = packing.packed(mask)
     x = _network(backbone, token_ids, layout, only_first=False)
     x, texts = x[: layout.number], layout.texts[: layout.number]
-    total = tf.math.segment_sum(x, texts)
-    count = tf.reduce_sum(tf.cast(layout.mask, x.dtype), axis=1, keepdims=True)
-    return total / count
+    # in half precision hundreds of tokens would add up their roundings
+    sums = lean_ops.wide(x.dtype)
+    total = tf.math.segment_sum(tf.cast(x, sums), texts)
+    count = tf.reduce_sum(tf.cast(layout.mask, sums), axis=1, keepdims=True)
+    return tf.cast(total / count, x.dtype)
 
 
 def _network(

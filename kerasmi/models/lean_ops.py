@@ -81,6 +81,11 @@ def gelu_exact(x: Tensor) -> tuple[Tensor, _Gradient]:
     return x * phi, grad
 
 
+def wide(dtype: tf.DType) -> tf.DType:
+    """What sums of a dtype are kept in: float32, or float64 as it is."""
+    return tf.float64 if dtype == tf.float64 else tf.float32
+
+
 def add_norm(
     x: Tensor,
     update: Tensor | None,
@@ -104,10 +109,9 @@ def add_norm(
     """
     if update is not None:
         x = x + (update if mask is None else update * mask)
-    dtype = x.dtype
-    wide = tf.float64 if dtype == tf.float64 else tf.float32
+    dtype, sums = x.dtype, wide(x.dtype)
     y = _norm(
-        tf.cast(x, wide), tf.cast(gamma, wide), tf.cast(beta, wide), epsilon
+        tf.cast(x, sums), tf.cast(gamma, sums), tf.cast(beta, sums), epsilon
     )
     return tf.cast(y, dtype)
 
@@ -161,14 +165,14 @@ def attention(
     Returns:
         `(n, H, Q, d)`.
     """
-    wide = tf.float64 if query.dtype == tf.float64 else tf.float32
-    barred = tf.where(mask, tf.zeros((), wide), tf.constant(-math.inf, wide))
+    sums = wide(query.dtype)
+    barred = tf.where(mask, tf.zeros((), sums), tf.constant(-math.inf, sums))
 
     @tf.custom_gradient
     def apply(
         query: Tensor, key: Tensor, value: Tensor
     ) -> tuple[Tensor, _Gradient]:
-        scores = tf.cast(tf.matmul(query, key, transpose_b=True), wide)
+        scores = tf.cast(tf.matmul(query, key, transpose_b=True), sums)
         shares = tf.nn.softmax(scores + barred[:, None, None, :])
         shares = tf.cast(shares, query.dtype)
         kept = shares if dropout is None else shares * dropout

@@ -224,10 +224,14 @@ class TextEncoder(saving.SavedInParts, keras.Model):
                 training=training,
             )
             sequence = outputs["sequence_output"]
-            weights = ops.cast(mask, sequence.dtype)[:, :, None]
-            total = ops.sum(weights * sequence, axis=1)
+            dtype = sequence.dtype
+            # half precision cannot count to 300
+            sums = "float64" if dtype == "float64" else "float32"
+            weights = ops.cast(mask, sums)[:, :, None]
+            total = ops.sum(weights * ops.cast(sequence, sums), axis=1)
             # a text of padding alone has features too, all 0
-            return total / ops.maximum(ops.sum(weights, axis=1), 1.0)
+            mean = total / ops.maximum(ops.sum(weights, axis=1), 1.0)
+            return ops.cast(mean, dtype)
         first = first_token(self.backbone, token_ids, mask, training)
         if self.pooling == "pooler":
             return self.backbone.pooled_dense(first)

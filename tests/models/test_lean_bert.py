@@ -178,6 +178,56 @@ def test_in_half_precision_statistics_are_float32(dtype, policy):
     )
 
 
+def long_texts():
+    """Three of 301, 300 and 7 tokens, in a shape without a multiple."""
+    mask = np.arange(303) < np.array([301, 300, 7])[:, None]
+    return np.random.default_rng(0).integers(1, 30, mask.shape), mask
+
+
+def rounded_means(features, mask):
+    """In float64, then rounded once to the dtype of the features."""
+    whole = np.array(tf.cast(features, "float64"))
+    found = [x[kept].mean(axis=0) for x, kept in zip(whole, mask, strict=True)]
+    return np.array(tf.cast(tf.cast(found, features.dtype), "float64"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_mean_of_a_long_text_is_rounded_once(dtype, monkeypatch):
+    ids, mask = long_texts()
+    rng = np.random.default_rng(1)
+    features = tf.cast(rng.normal(0.3, 1.0, (*mask.shape, 8)), dtype)
+
+    def network(backbone, token_ids, layout, only_first):
+        places = tf.stack([layout.texts, layout.positions], axis=1)
+        return tf.gather_nd(features, places)
+
+    monkeypatch.setattr(lean_bert, "_network", network)
+    found = lean_bert.means(None, ids, mask)
+    assert found.dtype == dtype
+    found = np.array(tf.cast(found, "float64"))
+    # a float32 sum may round the other way, by one step
+    step = {"bfloat16": 2**-8, "float16": 2**-11}[dtype]
+    wanted = rounded_means(features, mask)
+    np.testing.assert_allclose(found, wanted, rtol=2 * step)
+    assert np.mean(found == wanted) > 0.9
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_outside_of_training_too(dtype):
+    keras.utils.set_random_seed(0)
+    backbone = KINDS[0](30, 1, 2, 8, 16, max_sequence_length=303, dtype=dtype)
+    ids, mask = long_texts()
+    inputs = {"token_ids": ids.astype("int32"), "padding_mask": mask}
+    found = TextEncoder(backbone, pooling="mean", dtype=dtype)(inputs)
+    kept = mask.astype("int32")
+    inputs = {**inputs, "padding_mask": kept, "segment_ids": 0 * kept}
+    features = backbone(inputs)["sequence_output"]
+    assert found.dtype == features.dtype
+    found = np.array(tf.cast(found, "float64"))
+    wanted = rounded_means(features, mask)
+    assert np.mean(found == wanted) > 0.9
+
+
 def test_weights_are_read_whole_inside_a_model_of_mixed_precision():
     whole = encoder(dtype="float32")
     made = TextEncoder(whole.backbone, dtype="mixed_bfloat16")

@@ -67,12 +67,14 @@ def export(
 
     Raises:
         RunError: no such stage, not finished, no model in it, the folder
-            exists or cannot be written, a format needs packages that are not
-            installed, or a reloaded model gives other outputs.
+            exists or cannot be written, ONNX of a run in half precision or
+            without its packages, or a reloaded model gives other outputs.
         ValueError: an unknown format.
     """
     folder = Path(folder)
     _check_formats(formats)
+    if "onnx" in formats:
+        _check_onnx(run)
     stage = chosen_stage(run, stage)
     if folder.exists():
         raise RunError(f"{folder}: exists; give another --output")
@@ -111,7 +113,18 @@ def _check_formats(formats: Sequence[str]) -> None:
         raise ValueError(
             f"`formats`: expected some of {FORMATS}. Received: {formats}"
         )
-    for name in _ONNX_PACKAGES if "onnx" in formats else ():
+
+
+def _check_onnx(run: Run) -> None:
+    """Refuses what no ONNX file is made of, before anything is written."""
+    precision = run.recipe.precision
+    if precision != "float32":
+        # tf2onnx knows no bfloat16; onnxruntime on a CPU makes NaN in float16
+        raise RunError(
+            f"{run.path}: precision: {precision}: the format onnx is for runs"
+            " in float32; export keras, saved_model or preset instead"
+        )
+    for name in _ONNX_PACKAGES:
         try:
             importlib.import_module(name)
         except ImportError as error:

@@ -409,6 +409,18 @@ def test_onnx_says_what_to_install(run, tmp_path, monkeypatch):
         exporting.export(run, tmp_path / "out", ("torch",))
 
 
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_onnx_of_half_precision_is_refused_by_name(tmp_path, precision):
+    asked = recipes.load("local_mine", [f"precision={precision}"])
+    with Run.create(tmp_path / "half", asked) as made:
+        made.mark_done("pretrain")
+    with pytest.raises(RunError) as caught:
+        exporting.export(made, tmp_path / "out", ("keras", "onnx"))
+    assert f"half: precision: {precision}: " in str(caught.value)
+    assert "export keras, saved_model or preset instead" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 # tf2onnx is older than NumPy's present names
 @pytest.mark.filterwarnings("ignore")

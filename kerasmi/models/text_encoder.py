@@ -49,7 +49,9 @@ class TextEncoder(saving.SavedInParts, keras.Model):
     Call arguments:
         inputs: dict of `token_ids` `(..., L)` int and `padding_mask`
             `(..., L)` int or bool, 0 where padded; leading axes are kept, so
-            `(B, K, L)` holds K texts per image.
+            `(B, K, L)` holds K texts per image. The first place of a text
+            counts as a token whatever the mask says: one of padding alone is
+            read as the token 0.
 
     Output shape:
         `(..., D_text)`.
@@ -214,6 +216,10 @@ class TextEncoder(saving.SavedInParts, keras.Model):
     def _features(
         self, token_ids: Tensor, mask: Tensor, training: bool
     ) -> Tensor:
+        # as `packing` has it: texts of padding alone have the same features
+        token_ids = ops.where(mask > 0, token_ids, 0)
+        first_place = ops.arange(ops.shape(mask)[1]) == 0
+        mask = ops.maximum(mask, ops.cast(first_place, mask.dtype))
         if self.pooling == "mean":
             outputs = self.backbone(
                 {
@@ -229,9 +235,7 @@ class TextEncoder(saving.SavedInParts, keras.Model):
             sums = "float64" if dtype == "float64" else "float32"
             weights = ops.cast(mask, sums)[:, :, None]
             total = ops.sum(weights * ops.cast(sequence, sums), axis=1)
-            # a text of padding alone has features too, all 0
-            mean = total / ops.maximum(ops.sum(weights, axis=1), 1.0)
-            return ops.cast(mean, dtype)
+            return ops.cast(total / ops.sum(weights, axis=1), dtype)
         first = first_token(self.backbone, token_ids, mask, training)
         if self.pooling == "pooler":
             return self.backbone.pooled_dense(first)

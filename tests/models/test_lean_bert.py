@@ -124,6 +124,22 @@ def test_inside_xla_the_features_are_the_same(monkeypatch):
     np.testing.assert_allclose(compiled, lean, rtol=1e-9)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_text_of_padding_alone_is_the_same_in_training_and_out(pooling):
+    made, inputs = encoder(pooling=pooling), texts()
+    mask = np.array(inputs["padding_mask"])
+    whole = np.array(made(inputs))
+    mask[1, 1] = False
+    inputs["padding_mask"] = mask
+    found = np.array(made(inputs))
+    np.testing.assert_allclose(
+        found, made(inputs, training=True), rtol=1e-6, atol=1e-8
+    )
+    assert not np.allclose(found[1, 1], whole[1, 1])
+    found[1, 1] = whole[1, 1]
+    np.testing.assert_array_equal(found, whole)
+
+
 def test_quantised_weights_are_left_to_kerashub():
     made = encoder(dtype="float32")
     assert lean_bert.fits(made.backbone)

@@ -1,16 +1,13 @@
-"""Finished runs that may stand in one table, and their predictions."""
+"""Finished runs in folders, and what their files say."""
 
-import itertools
 import json
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from kerasmi import recipe_yaml, written_tables
-from kerasmi.environment import differences
+from kerasmi import written_tables
 from kerasmi.errors import RunError
 from kerasmi.evaluation import variants
 from kerasmi.evaluation.predictions import COLUMNS
@@ -22,16 +19,6 @@ RESULTS, PREDICTIONS = "results.csv", "predictions.csv"
 _ENVIRONMENT = "environment.json"
 _RECIPE = "recipe.yaml"
 _AGAIN = "run it again with --resume, or restore the file"
-# What the rows of one table have in common, beside the data itself.
-_SAME = (
-    "data.image_size",
-    "data.uncertain",
-    "data.blank",
-    "retrain.tasks",
-    "retrain.findings",
-    "retrain.labels",
-    "evaluate.confidence",
-)
 
 
 def find(folders: Iterable[Path]) -> tuple[list[Run], list[Path]]:
@@ -81,81 +68,6 @@ def variant(recipe: Recipe) -> str:
     return variants.name(recipe.objective.scope, recipe.objective.bound)
 
 
-def check(runs: Sequence[Run]) -> None:
-    """Refuses runs that must not stand in one table.
-
-    Raises:
-        RunError: names two runs and in what they differ: data, label
-            policies, tasks, findings, labelled images; or that they are the
-            same variant with the same seed.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        for key, one, other in _differences(first, run):
-            alike = [
-                each for each in runs if not any(_differences(first, each))
-            ]
-            raise RunError(
-                f"{run.path}: {key} is {other}, and {one} in {first.path};"
-                " the runs of one table agree in it: make a table of each,"
-                f" such as `kerasmi table {_folders(alike, runs)}`"
-            )
-    known: dict[tuple[str, int], Run] = {}
-    for run in runs:
-        this = (variant(run.recipe), run.recipe.seed)
-        if this in known:
-            raise RunError(
-                f"{run.path}: {this[0]} with seed {this[1]}, which"
-                f" {known[this].path} is too; leave one of them out"
-            )
-        known[this] = run
-
-
-def _folders(chosen: Sequence[Run], runs: Sequence[Run]) -> str:
-    """How to name some of the runs in a shell: by one pattern if it does."""
-    split = [run.path.parts for run in chosen]
-    if len({len(parts) for parts in split}) == 1:
-        names = [sorted(set(column)) for column in zip(*split, strict=True)]
-        pattern = Path(*(n[0] if len(n) == 1 else _any(n) for n in names))
-        met = [run for run in runs if run.path.match(str(pattern))]
-        if len(met) == len(chosen):
-            # a star between quotes would be no star
-            return "*".join(
-                shlex.quote(p) if p else "" for p in str(pattern).split("*")
-            )
-    return shlex.join(str(run.path) for run in chosen)
-
-
-def _any(names: Sequence[str]) -> str:
-    """A pattern for names: what they begin with, and a star."""
-    same = itertools.takewhile(
-        lambda letters: len(set(letters)) == 1, zip(*names, strict=False)
-    )
-    return "".join(letters[0] for letters in same) + "*"
-
-
-def _differences(a: Run, b: Run) -> Iterable[tuple[str, str, str]]:
-    one, other = fingerprint(a), fingerprint(b)
-    if one != other:
-        yield "the data's fingerprint", one[:12], other[:12]
-    mine, theirs = a.recipe.settings(), b.recipe.settings()
-    for key in _SAME:
-        values = [settings.get(key) for settings in (mine, theirs)]
-        if key in ("retrain.tasks", "retrain.findings"):
-            values = [tuple(sorted(value or ())) for value in values]
-        if values[0] != values[1]:
-            shown = [_shown(key, value) for value in values]
-            yield key, shown[0], shown[1]
-
-
-def _shown(key: str, value: Any) -> str:
-    if key == "retrain.labels" and value is None:
-        return "all"
-    if isinstance(value, tuple):
-        return ", ".join(value)
-    return recipe_yaml.scalar(value)
-
-
 def environment(run: Run) -> dict[str, Any]:
     """Everything that the starts of a run recorded, the latest last."""
     path = run.path / _ENVIRONMENT
@@ -170,21 +82,6 @@ def environment(run: Run) -> dict[str, Any]:
         RecursionError,
     ):
         raise RunError(f"{path}: missing or damaged; {_AGAIN}") from None
-
-
-def unlike(runs: Sequence[Run]) -> list[str]:
-    """A line on each run that was made elsewhere than the first, or otherwise.
-
-    Such runs may differ in more than what their recipes say.
-    """
-    first = environment(runs[0])
-    lines = []
-    for run in runs[1:]:
-        found = differences(first, environment(run))
-        if found:
-            facts = "; ".join(f"{n}: {b}, not {a}" for n, a, b in found)
-            lines.append(f"{run.path}: not made like {runs[0].path}: {facts}")
-    return lines
 
 
 def fingerprint(run: Run) -> str:

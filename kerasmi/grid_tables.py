@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from kerasmi import collection, table_data
+from kerasmi import collection, comparable, table_data
 from kerasmi.errors import RunError
 from kerasmi.evaluation import comparisons, markup, paired, paper_tables
 from kerasmi.evaluation.count_table import count_table
@@ -29,7 +29,7 @@ def write(folder: GridFolder, reporter: Reporter) -> None:
     for labels, runs in _by_labels(folder).items():
         settings = runs[0].recipe.evaluate
         try:
-            collection.check(runs)
+            comparable.check(runs)
             tasks = paired.score(
                 collection.predictions(runs), resamples=settings.bootstrap
             )

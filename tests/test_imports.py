@@ -86,6 +86,7 @@ GROUPS = {
             "stages",
             "preconditions",
             "collection",
+            "comparable",
             "table_data",
             "grid",
             "grid_folder",

@@ -88,18 +88,19 @@ def table(
 
     RUNS are run folders, or folders that hold run folders, such as that of a
     grid. Runs of one variant with several seeds make one row. Runs of
-    different data, labels or tasks are refused. The task `findings` has a
-    table of its own, in the form of Table 3.
+    different data, labels or tasks are refused, and runs of one variant that
+    differ in more than the seed. The task `findings` has a table of its own,
+    in the form of Table 3.
     """
-    from kerasmi import collection
+    from kerasmi import collection, comparable
 
     if output is not None and output.exists() and not force:
         raise RunError(f"{output}: exists; --force overwrites it")
     found, unfinished = collection.find(runs)
     for path in unfinished:
         click.echo(f"{path}: not finished, left out", err=True)
-    collection.check(found)
-    for line in collection.unlike(found):
+    comparable.check(found)
+    for line in comparable.unlike(found):
         click.echo(line, err=True)
     made = _tables(found, number, with_paper, show_comparisons, resamples)
     text = _text(made, form)

@@ -2,13 +2,15 @@
 
 import io
 import json
+import shutil
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from played_runs import play_run
 
-from kerasmi import collection, table_data
+from kerasmi import collection, grid_recipe, table_data
+from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.evaluation import comparisons
 from kerasmi.runs import Run
@@ -474,6 +476,102 @@ def test_two_runs_of_one_variant_and_seed_are_refused(kerasmi, tmp_path):
     for name in ("a", "b"):
         play_run(tmp_path / name, "local_mine")
     _one_error(kerasmi("a", "b"), "b: local-mi-mine with seed 0", " a is too")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("pretrain.epochs=3", "pretrain.epochs is 3, and 16 in"),
+        ("pretrain.augmentation=null", "augmentation.rotation is not used"),
+        ("objective.region=max", "objective.region is max, and logsumexp in"),
+        ("retrain.learning_rate=0.1", "retrain.learning_rate is 0.1, and"),
+        ("precision=mixed_bfloat16", "precision is mixed_bfloat16, and float"),
+        ("text_encoder.max_tokens=99", "text_encoder.max_tokens is 99, and"),
+    ],
+)
+def test_runs_of_one_row_differ_in_the_seed_alone(
+    kerasmi, grid, override, told
+):
+    other = grid / "local_mine" / "seed2"
+    play_run(other, "local_mine", "seed=2", override)
+    first = grid / "local_mine" / "seed0"
+    _one_error(
+        kerasmi(grid), f"{other}: ", told, f"in {first}", "local-mi-mine"
+    )
+    _one_error(kerasmi(grid), f": leave out {other}, or make a table of each")
+    shutil.rmtree(other)
+    assert kerasmi(grid).exit_code == 0
+
+
+def test_two_recipes_of_one_variant_are_told_apart_by_a_setting(
+    kerasmi, tmp_path
+):
+    for region in ("max", "logsumexp"):
+        for seed in (0, 1):
+            settings = (f"objective.region={region}", f"seed={seed}")
+            folder = tmp_path / region / f"seed{seed}"
+            play_run(folder, "local_mine", *settings)
+    play_run(tmp_path / "baseline", "image_only")
+    _one_error(
+        kerasmi("max", "logsumexp", "baseline"),
+        "logsumexp/seed0: objective.region is logsumexp, and max in max/seed0",
+        "(1 more differ)",
+        ": leave out logsumexp/seed*, or make a table of each",
+    )
+
+
+def test_what_is_not_learned_may_differ_between_the_seeds(kerasmi, grid):
+    free = ("intra_op_threads=null", "evaluate.bootstrap=7", "name=other")
+    encoders = "retrain.encoders=[tuned]"
+    other = grid / "local_mine" / "seed2"
+    play_run(other, "local_mine", "seed=2", *free, encoders)
+    result = kerasmi(grid)
+    assert result.exit_code == 0, result.stderr
+    assert "trained" not in result.stderr
+
+
+def test_a_checkpoint_in_another_place_is_told(kerasmi, tmp_path):
+    for seed, place in enumerate(("here", "here", "there", "there")):
+        preset = f"text_encoder={{preset: clinical_bert, path: {place}}}"
+        folder = tmp_path / str(seed)
+        play_run(folder, "local_mine", f"seed={seed}", preset)
+    result = kerasmi(0, 1, 2, 3)
+    assert result.exit_code == 0, result.stderr
+    (line,) = [x for x in result.stderr.splitlines() if "trained" in x]
+    assert line == "2: not trained like 0: text_encoder.path: there, not here"
+
+
+def test_the_grids_that_are_shipped_are_trained_alike(kerasmi, tmp_path):
+    for name in recipes.names():
+        if not recipes.is_grid(name):
+            continue
+        folder = tmp_path / name
+        for member in grid_recipe.load(name).members:
+            if member.labels in (None, "all"):
+                path = folder / member.name
+                play_run(path, member.recipe)
+        result = kerasmi(folder)
+        assert result.exit_code == 0, result.stderr
+        assert "not trained like" not in result.stderr
+
+
+def test_rows_that_differ_in_more_than_what_is_pretrained_are_told(
+    kerasmi, tmp_path
+):
+    quick = ("retrain.epochs=9", "retrain.batch_size=8")
+    for name, recipe, *settings in (
+        ("a", "image_only"),
+        ("b", "global_mine", "pretrain.epochs=3"),
+        ("c", "local_mine", *quick),
+        ("d", "local_mine", *quick, "seed=1"),
+    ):
+        play_run(tmp_path / name, recipe, *settings)
+    result = kerasmi(*"abcd")
+    assert result.exit_code == 0, result.stderr
+    assert [x for x in result.stderr.splitlines() if "trained like" in x] == [
+        "c: not trained like a: retrain.batch_size: 8, not 32",
+        "c: not trained like b: retrain.epochs: 9, not 40",
+    ]
 
 
 def test_an_unfinished_run_is_refused_or_left_out(kerasmi, grid):

@@ -78,8 +78,10 @@ def study(seeds=(0, 1), tasks=PAPER, **effects):
 
 
 def play_run(folder, recipe, *overrides, effect=1.0, fingerprint="f" * 64):
-    """A finished run of a shipped recipe; returns its folder."""
-    followed = recipes.load(recipe, overrides)
+    """A finished run of a recipe, or of one by its name; returns its folder."""
+    if isinstance(recipe, str):
+        recipe = recipes.load(recipe, overrides)
+    followed = recipe
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(recipes.dump(followed))
     start = {"data_fingerprint": fingerprint}

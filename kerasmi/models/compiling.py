@@ -58,6 +58,33 @@ def check_variables(variables: list[Any]) -> None:
         )
 
 
+def check_added_losses(model: keras.Model) -> None:
+    """Refuses losses that layers add, which a step on the bound would drop.
+
+    Those of a frozen part move no weight, and are let be.
+
+    Args:
+        model: a joint model whose parts were called for this step.
+
+    Raises:
+        ValueError: there is one; its weight or layer is named.
+    """
+    found: list[str] = []
+    for part in model._flatten_layers(include_self=False, recursive=False):
+        tuned = [weight for weight in part.weights if weight.trainable]
+        found += [w.path for w in tuned if w.regularizer is not None]
+        if tuned:
+            layers = part._flatten_layers()
+            found += [each.path for each in layers if each._get_own_losses()]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)}: a regularizer or `add_loss`, which `fit` "
+            "would leave out: its loss is the bound alone. Make the layer "
+            "without it; weights are decayed by the optimizer, as by "
+            "`weight_decay` of keras.optimizers.AdamW."
+        )
+
+
 def optimizer_for(
     model: keras.Model, optimizer: Any, one_device: dict[str, bool]
 ) -> Any:

@@ -37,7 +37,8 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
     Args:
         image_encoder: `kerasmi.models.ImageEncoder`, or a model of one's own
-            with an `output_shape`; `(B, N, D_image)`.
+            with an `output_shape`; `(B, N, D_image)`. `fit` refuses layers
+            with losses of their own, such as a `kernel_regularizer`.
         text_encoder: `kerasmi.models.TextEncoder`, or a model of one's own, of
             a dict of `token_ids` and `padding_mask`, with an `output_shape` or
             the attribute `dim`; `(B, K, D_text)`.
@@ -267,11 +268,18 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         return [*self.diagnostics.metrics, self.gradient_norm]
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
-        """One step on the bound over the batches of all replicas."""
+        """One step on the bound over the batches of all replicas.
+
+        Raises:
+            ValueError: inputs that do not fit, nothing to train, or a layer
+                with a loss of its own, such as a regularizer.
+        """
         inputs = pair_inputs.unpacked(data)
         variables = self.trainable_variables
         compiling.check_variables(variables)
         loss, reduced, gradients = self._differentiated(inputs)
+        # known by now: layers add losses when they are called
+        compiling.check_added_losses(self)
         pairs, scores, weights = reduced
         norm = gradient_norm.of_step(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

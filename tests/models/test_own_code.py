@@ -186,6 +186,44 @@ def test_an_encoder_of_ones_own_need_not_tell_of_an_unknown_pixel():
     assert np.isfinite(scores[[0, 2, 3]]).all()
 
 
+def regularized(**settings):
+    images = keras.Input((16, 16, 1))
+    layer = keras.layers.Conv2D(4, 4, 4, name="own_maps", **settings)
+    regions = keras.layers.Reshape((-1, 4))(layer(images))
+    return ImageTextModel(
+        keras.Model(images, regions), text_encoder(), ConcatCritic((4,))
+    )
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"kernel_regularizer": "l2"}, "own_maps/kernel"),
+        ({"activity_regularizer": "l2"}, "own_maps"),
+    ],
+)
+def test_a_loss_that_a_layer_adds_is_refused(settings, name, accumulate):
+    made = regularized(**settings)
+    made.compile("adam", accumulate=accumulate)
+    with pytest.raises(ValueError, match=rf"{name}: .*`weight_decay`"):
+        made.fit(batch(4), verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["kernel", "activity"])
+def test_a_loss_of_a_frozen_encoder_changes_nothing(kind):
+    weights = []
+    for settings in ({}, {f"{kind}_regularizer": "l2"}):
+        keras.utils.set_random_seed(0)
+        made = regularized(**settings)
+        made.image_encoder.trainable = False
+        made.compile("adam")
+        made.fit(batch(4), verbose=0)
+        weights.append(made.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("make", [image_encoder, text_encoder])
 def test_an_encoder_that_is_trained_alone_goes_on_when_read(tmp_path, make):
     made = make()

@@ -116,12 +116,17 @@ class MINE(BoundLoss):
     def update(self, pairs: Tensor, scores: Tensor) -> None:
         """Moves the average by one training batch.
 
+        Scores that are not finite leave it as it was: a scaled loss skips
+        their step, and the next step needs an average.
+
         Args:
             pairs: `(B, C)` labels, of the whole batch on every replica.
             scores: `(B, C)` float.
         """
-        _, _, log_average = self._mine(pairs, scores)
-        self.log_average.assign(log_average)
+        _, _, moved = self._mine(pairs, scores)
+        before = ops.convert_to_tensor(self.log_average)
+        # before the first batch it is -inf itself
+        self.log_average.assign(ops.where(ops.isfinite(moved), moved, before))
 
     def save_own_variables(self, store: Any) -> None:
         """Saves the moving average into the file of the model that owns it."""

@@ -110,6 +110,20 @@ def test_update_moves_the_average_of_mine_as_the_bound_says():
     assert float(loss.log_average.value) == pytest.approx(float(log_average))
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("batches", [0, 1])
+def test_scores_that_are_not_finite_leave_the_average_of_mine(batches, broken):
+    loss = losses.MINE()
+    for _ in range(batches):
+        loss.update(LABELS, SCORES)
+    before = float(loss.log_average.value)
+    scores = SCORES.copy()
+    scores[0, 2] = broken  # of a negative pair
+    loss.update(LABELS, scores)
+    assert float(loss.log_average.value) == before
+    assert not np.isfinite(float(loss(LABELS, scores)))
+
+
 def test_after_updates_mine_keeps_its_value_and_changes_its_gradient():
     loss = losses.MINE()
     loss.update(LABELS, SCORES + 2)

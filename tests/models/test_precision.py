@@ -110,6 +110,25 @@ def test_float16_scales_the_loss_of_both_optimizers(in_precision):
         np.testing.assert_array_equal(a, b)
 
 
+def test_mine_goes_on_after_a_skipped_step(in_precision):
+    made = in_precision("mixed_float16", model)
+    made.compile(optimizers.paper(made, 1e-2), loss="mine", run_eagerly=True)
+    made.train_on_batch(batch(8))
+    start = _trained_weights(made)
+    average = float(made.objective.log_average)
+    unknown = batch(8)
+    unknown["images"][3] = np.nan
+    made.train_on_batch(unknown)
+    assert float(made.objective.log_average) == average
+    for a, b in zip(start, _trained_weights(made), strict=True):
+        np.testing.assert_array_equal(a, b)
+    logs = made.train_on_batch(batch(8), return_dict=True)
+    assert np.isfinite(float(made.objective.log_average))
+    assert 0 < logs["gradient_norm"] < np.inf
+    moved = zip(start, _trained_weights(made), strict=True)
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in moved)
+
+
 def _trained_weights(made):
     return [np.array(variable) for variable in made.trainable_variables]
 

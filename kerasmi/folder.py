@@ -87,13 +87,13 @@ class Folder(abc.ABC):
 
     def _begin(self, resume: bool) -> None:
         """Takes the folder, or raises `RunError` and leaves it as it was."""
-        self._check(resume)
+        self.check(resume)
         try:
             self._make_folder()
             self._take_lock()
             self._mine = not self.started
             # Another process may have started it in between.
-            self._check(resume)
+            self.check(resume)
             self._record_start()
         except OSError as error:
             self.discard()
@@ -106,8 +106,16 @@ class Folder(abc.ABC):
             raise
 
     @abc.abstractmethod
-    def _check(self, resume: bool) -> None:
-        """Raises `RunError` where the folder must not be taken."""
+    def check(self, resume: bool) -> None:
+        """Refuses a folder that must not be taken; only reads.
+
+        Args:
+            resume: whether what the folder holds is to be continued.
+
+        Raises:
+            RunError: as `create`, but for a folder that is in use or cannot
+                be written.
+        """
 
     @abc.abstractmethod
     def _record_start(self) -> None:

@@ -54,7 +54,8 @@ class GridFolder(Folder):
         folder._begin(resume)
         return folder
 
-    def _check(self, resume: bool) -> None:
+    def check(self, resume: bool) -> None:
+        """Refuses a folder that holds something else; see `Folder`."""
         self._refuse_file()
         if not self.started:
             self._refuse_foreign_files()

@@ -122,7 +122,8 @@ class Run(Folder):
                     return parents[2] / DATA_FOLDER
         return self.path.parent / DATA_FOLDER
 
-    def _check(self, resume: bool) -> None:
+    def check(self, resume: bool) -> None:
+        """Refuses a folder that holds something else; see `Folder`."""
         self._refuse_file()
         if not self.started:
             self._refuse_foreign_files()

@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     "--dry-run",
     is_flag=True,
     help="Print sizes, and steps where the data is there, or what does not"
-    " fit it; train nothing, write nothing.",
+    " fit it, or the folder; train nothing, write nothing.",
 )
 @click.option(
     "--seeds",
@@ -133,7 +133,9 @@ def run(
     loaded = recipes.load(recipe, overrides)
     folder = output or Path("runs") / str(loaded.name)
     if dry_run:
-        _describe(runs.Run(folder, loaded), devices, deterministic)
+        asked = runs.Run(folder, loaded)
+        asked.check(resume)
+        _describe(asked, devices, deterministic)
         return
     recipes.check_ready(loaded, recipe)
     if not cluster.here().is_chief:

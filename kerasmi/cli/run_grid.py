@@ -67,13 +67,14 @@ def run(
 
     plan = grid_recipe.load(recipe, overrides, seeds)
     grid_text.select(plan, how.only)
+    output = how.output or Path("runs") / plan.name
     if dry_run:
+        GridFolder(output, plan).check(how.resume)
         _describe(plan, how, start)
         return
     # the last recipes need most: the first have no reports to read
     for member in reversed(plan.members):
         recipes.check_ready(member.recipe, recipe)
-    output = how.output or Path("runs") / plan.name
     with GridFolder.create(output, plan, how.resume) as folder:
         given = ["--seeds", str(seeds)] if seeds else []
         again = ["kerasmi", "run", recipe, *overrides, *given, *how.words()]

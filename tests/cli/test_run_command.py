@@ -50,6 +50,10 @@ def _files(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
+def _contents(folder):
+    return {p: p.is_file() and p.read_bytes() for p in folder.rglob("*")}
+
+
 def _one_error(result, *parts):
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -99,6 +103,23 @@ def test_a_dry_run_describes_and_writes_nothing(kerasmi, played, tmp_path):
     assert result.stdout == "pretrain  2 epochs\ncritic    64-32-1\n"
     assert _files(tmp_path) == []
     assert played.calls == []
+
+
+def test_a_dry_run_is_refused_as_the_run_would_be(kerasmi, played, tmp_path):
+    kerasmi("run", "local_mine", "--output", "own")
+    before = _contents(tmp_path)
+    command = ("run", "local_mine", "--output", "own")
+    for more, part in (
+        (("seed=1", "--resume"), "own: holds the run of another recipe: seed"),
+        ((), "own: holds this run already; continue it with --resume"),
+    ):
+        result = kerasmi(*command, *more, "--dry-run")
+        _one_error(result, part)
+        assert result.stderr == kerasmi(*command, *more).stderr
+    result = kerasmi(*command, "--resume", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("pretrain  2 epochs\n")
+    assert _contents(tmp_path) == before
 
 
 # Bad input
@@ -299,6 +320,25 @@ def test_a_dry_run_of_a_grid_lists_its_runs(kerasmi, many, tmp_path):
         "  critic    64-32-1\n"
     )
     assert _files(tmp_path) == []
+
+
+def test_a_dry_run_of_a_grid_is_refused_as_the_grid_would_be(
+    kerasmi, many, tmp_path
+):
+    grid = ("run", "tables", *TWO)
+    assert kerasmi(*grid, "--seeds", 1).exit_code == 0
+    before = _contents(tmp_path)
+    for more, part in (
+        (("retrain.epochs=3", "--resume"), "image_only/seed0: holds the run"),
+        ((), "runs/tables: holds this grid already"),
+    ):
+        command = (*grid, "--seeds", 1, *more)
+        result = kerasmi(*command, "--dry-run")
+        _one_error(result, part)
+        assert result.stderr == kerasmi(*command).stderr
+    command = (*grid, "--seeds", 2, "--resume", "--dry-run")
+    assert kerasmi(*command).exit_code == 0
+    assert _contents(tmp_path) == before
 
 
 def test_ctrl_c_in_a_grid_says_how_to_resume(kerasmi, many):

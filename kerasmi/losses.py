@@ -75,6 +75,9 @@ class MINE(BoundLoss):
     moving average of the partition. Computing the loss does not move the
     average, so that validation leaves it alone: a training step calls
     `update` once, after its gradient. The average is saved with the model.
+    `ImageTextModel` does so. In a model of your own, call `update` once a
+    step, or the average stays empty and the gradient is that of Eq. 3 itself,
+    as with `momentum=0`.
 
     Args:
         momentum: Weight of the past in the moving average, in `[0, 1)`.

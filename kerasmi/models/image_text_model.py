@@ -67,7 +67,9 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands
         at `[i, j * K + k]`; NaN where the image has a pixel that is NaN.
         `predict` compares each image with the texts of its own batch alone;
-        `encode` and `score` compare all.
+        on several devices, with those of its device's share, and Keras fails
+        to join shares of different size: drop the remainder. `encode` and
+        `score` compare all.
 
     Raises:
         TypeError: a temperature that is no number.

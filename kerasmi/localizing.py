@@ -1,6 +1,7 @@
 """Where in an image a sentence is true, by a trained critic."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from kerasmi.errors import DataError, RunError
 from kerasmi.evaluation import grounding, region_maps, sentence_map
 from kerasmi.reporter import Reporter
 from kerasmi.runs import Run
+
+# Bytes of a file's name, at most.
+_LONGEST = 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +106,17 @@ def localize(
     Raises:
         RunError: the run has no finished pretraining, or its scope is global.
         DataError: no such image, one that cannot be read, an empty sentence,
-            or an intensity for an image that is no file.
+            one in the place of the image, or an intensity for an image that
+            is no file.
     """
     reporter = reporter or Reporter()
     sentence = asked.cleaned(sentence)
     check(run)
+    if os.path.isfile(sentence) and not os.path.isfile(image):
+        raise DataError(
+            f"{sentence}: a file in the place of the sentence; give the image"
+            " before it"
+        )
     png = _png(run, image, intensity, reporter)
     model = features.Features.open(run)
     text = asked.encoded(model, sentence, reporter)
@@ -139,15 +149,25 @@ def _png(
     run: Run, image: str, intensity: str | None, reporter: Reporter
 ) -> bytes:
     """A gray PNG of the image at its own size."""
-    path = Path(image)
-    if path.is_dir():
-        raise DataError(f"{path}: a folder; give an image file")
-    if path.is_file():
+    # unlike those of Path, false for a name that no file can have
+    if os.path.isdir(image):
+        raise DataError(f"{image}: a folder; give an image file")
+    if os.path.isfile(image):
         recorded = run.known_data().get("intensity")
-        return _of_file(path, intensity or recorded or "auto")
+        return _of_file(Path(image), intensity or recorded or "auto")
     if intensity is not None:
-        raise DataError(f"{image}: not a file; --intensity is for files only")
+        raise DataError(
+            f"{_named(image)}: not a file; --intensity is for files only"
+        )
     return _of_record(run, image, reporter)
+
+
+def _named(image: str) -> str:
+    """An image as messages call it: by its name, where it can be one."""
+    if len(os.fsencode(image)) <= _LONGEST:
+        return image
+    # a report's sentence, perhaps, in the place of the image
+    return f"the image given, a text of {len(image)} characters"
 
 
 def _of_file(path: Path, intensity: str) -> bytes:
@@ -171,8 +191,8 @@ def _of_record(run: Run, image_id: str, reporter: Reporter) -> bytes:
     rows = dataset.images[dataset.images["image_id"] == image_id]
     if rows.empty:
         raise DataError(
-            f"{image_id}: neither a file nor an image_id of {dataset.path};"
-            " its images.csv lists them"
+            f"{_named(image_id)}: neither a file nor an image_id of"
+            f" {dataset.path}; its images.csv lists them"
         )
     (record,) = read(dataset, rows["split"].iloc[0], [image_id])
     return record.image

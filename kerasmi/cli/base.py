@@ -1,5 +1,6 @@
 """How every command behaves: help with examples, one line for an error."""
 
+import errno
 import sys
 import textwrap
 import traceback
@@ -104,6 +105,10 @@ def _explain(error: Exception) -> tuple[int, str]:
         return INTERRUPTED, str(error)
     if isinstance(error, click.Abort):
         return INTERRUPTED, "Interrupted"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        # untold: it may be a report's sentence in the place of a folder
+        text = "a name that is too long for a file or a folder"
+        return WRONG, f"Error: {text}; --help tells the order of the arguments"
     kind = type(error).__name__
     text = _one_line(str(error))
     return FAILED, f"Error: {kind}: {text} ({_DEBUG} shows where)"

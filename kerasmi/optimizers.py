@@ -162,6 +162,64 @@ def _pattern(model: keras.Model) -> str:
     return pattern
 
 
+def text_key(
+    optimizer: keras.optimizers.Optimizer, model: keras.Model
+) -> str | None:
+    """The one key of a map that tells the text encoder from the rest.
+
+    Args:
+        optimizer: any Keras optimizer.
+        model: the `ImageTextModel` that it trains.
+
+    Returns:
+        The key; None where the optimizer is none that `paper` makes, or not
+        one for the whole text encoder and another for all else.
+    """
+    chosen = _map(optimizer)
+    text = {id(v) for v in model.text_encoder.trainable_variables}
+    if chosen is None or len(chosen) != 1 or not text:
+        return None
+    (key,) = chosen
+    is_told = all(
+        (chosen(variable) is chosen[key]) is (id(variable) in text)
+        for variable in model.trainable_variables
+    )
+    return key if is_told else None
+
+
+def renew_text_key(
+    optimizer: keras.optimizers.Optimizer, model: keras.Model, key: str
+) -> None:
+    """Finds the text encoder again where its layers have other names now.
+
+    Keras counts up the names of layers that are made without one, so that
+    they are others in a copy, and in another process.
+
+    Args:
+        optimizer: not built yet; read from the config of one of `paper`.
+        model: the `ImageTextModel` that it is to train.
+        key: what `text_key` gave of the model that was saved.
+
+    Raises:
+        ValueError: as `paper`.
+    """
+    chosen = _map(optimizer)
+    if chosen is not None and text_key(optimizer, model) is None:
+        text = chosen[key]
+        del chosen[key]
+        chosen[_pattern(model)] = text
+
+
+def _map(
+    optimizer: keras.optimizers.Optimizer,
+) -> keras.optimizers.OptimizerMap | None:
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    found = getattr(optimizer, "_optimizer_map", None)
+    # `MultiOptimizer` takes a function instead
+    return found if isinstance(found, keras.optimizers.OptimizerMap) else None
+
+
 def learning_rates(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
     """Present learning rate of each part of an optimizer, by its name.
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasmi import distribute, losses, pair_scores
+from kerasmi import distribute, losses, optimizers, pair_scores
 from kerasmi.models import (
     accumulation,
     all_pairs,
@@ -396,8 +396,16 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         if not self.compiled:
             return {}
         serialize = keras.saving.serialize_keras_object
+        key = optimizers.text_key(self.optimizer, self)
         return {
             "optimizer": serialize(self.optimizer),
             "loss": serialize(self.objective),
             "accumulate": self.accumulate,
+            **({"text_key": key} if key else {}),
         }
+
+    def _compile_arguments(self, saved: dict[str, Any]) -> dict[str, Any]:
+        key = saved.pop("text_key", None)
+        if key is not None:
+            optimizers.renew_text_key(saved["optimizer"], self, key)
+        return saved

@@ -78,11 +78,16 @@ class SavedInParts:
             raise ValueError(f"`quantize`: {self._not_quantized}")
         super().quantize(*args, **kwargs)  # type: ignore[misc]
 
+    def _compile_arguments(self, saved: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of `compile` from what `get_compile_config` kept."""
+        return saved
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""
         # Keras leaves a model with a `compile` of its own uncompiled
         compile = self.compile  # type: ignore[attr-defined]
-        compile(**keras.saving.deserialize_keras_object(config))
+        arguments = keras.saving.deserialize_keras_object(config)
+        compile(**self._compile_arguments(arguments))
         optimizer = self.optimizer  # type: ignore[attr-defined]
         if optimizer is not None and not optimizer.built:
             # what was saved of it is read into variables that there are

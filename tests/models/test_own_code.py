@@ -11,6 +11,7 @@ from small_models import batch, image_encoder, model
 from kerasmi.critics import ConcatCritic
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_text_model import ImageTextModel
+from kerasmi.optimizers import paper
 
 IMAGES = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
 
@@ -184,6 +185,75 @@ def test_an_encoder_of_ones_own_need_not_tell_of_an_unknown_pixel():
     scores = made.predict({**batch(4), "images": unknown_pixel()}, verbose=0)
     assert np.isnan(scores[1]).all()
     assert np.isfinite(scores[[0, 2, 3]]).all()
+
+
+@keras.saving.register_keras_serializable(package="kerasmi_tests")
+class OwnTextEncoder(keras.Model):
+    """Its layers have no names: Keras counts them, other ones in each copy."""
+
+    dim = 4
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.words = keras.layers.Embedding(20, 4)
+        self.dense = keras.layers.Dense(4)
+        self.words.build((None,))
+        self.dense.build((None, 4))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        words = self.words(inputs["token_ids"])
+        mask = keras.ops.cast(inputs["padding_mask"], words.dtype)[..., None]
+        return self.dense(keras.ops.sum(words * mask, axis=-2))
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def read(made, path):
+    made.save(path / "own.keras")
+    return keras.saving.load_model(path / "own.keras")
+
+
+def cloned(made, path):
+    del path
+    copied = keras.models.clone_model(made)
+    copied.set_weights(made.get_weights())
+    copied.compile_from_config(made.get_compile_config())
+    # Keras's own method leaves out what a scale of the loss is around
+    for one, other in zip(
+        made.optimizer.variables, copied.optimizer.variables, strict=True
+    ):
+        other.assign(one)
+    return copied
+
+
+def scaled(optimizer):
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=8.0)
+
+
+@pytest.mark.parametrize("around", [lambda optimizer: optimizer, scaled])
+@pytest.mark.parametrize("copy_of", [read, cloned])
+def test_the_pair_of_optimizers_finds_layers_without_names_again(
+    tmp_path, copy_of, around
+):
+    made = ImageTextModel(image_encoder(), OwnTextEncoder(), ConcatCritic((4,)))
+    optimizer = around(paper(made, 1e-3, 1e-4))
+    made.compile(optimizer, loss="cpc", run_eagerly=True)
+    made.fit(batch(4), verbose=0)
+    found = copy_of(made, tmp_path)
+    dense = [m.text_encoder.dense.kernel for m in (made, found)]
+    assert dense[0].path != dense[1].path
+    for one, other in zip(
+        made.optimizer.variables, found.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    for each in (made, found):
+        each.run_eagerly = True
+        each.make_train_function(force=True)
+        each.fit(batch(4, seed=1), verbose=0, shuffle=False)
+    for one, other in zip(made.weights, found.weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def regularized(**settings):

@@ -134,8 +134,10 @@ def run(
     folder = output or Path("runs") / str(loaded.name)
     if dry_run:
         asked = runs.Run(folder, loaded)
-        asked.check(resume)
+        if resume:
+            asked.check(resume)
         _describe(asked, devices, deterministic)
+        asked.check(resume)  # last: elsewhere it would do what is told
         return
     recipes.check_ready(loaded, recipe)
     if not cluster.here().is_chief:

@@ -69,8 +69,11 @@ def run(
     grid_text.select(plan, how.only)
     output = how.output or Path("runs") / plan.name
     if dry_run:
-        GridFolder(output, plan).check(how.resume)
+        asked = GridFolder(output, plan)
+        if how.resume:
+            asked.check(how.resume)
         _describe(plan, how, start)
+        asked.check(how.resume)  # last: elsewhere it would do what is told
         return
     # the last recipes need most: the first have no reports to read
     for member in reversed(plan.members):

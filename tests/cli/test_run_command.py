@@ -109,16 +109,18 @@ def test_a_dry_run_is_refused_as_the_run_would_be(kerasmi, played, tmp_path):
     kerasmi("run", "local_mine", "--output", "own")
     before = _contents(tmp_path)
     command = ("run", "local_mine", "--output", "own")
-    for more, part in (
-        (("seed=1", "--resume"), "own: holds the run of another recipe: seed"),
-        ((), "own: holds this run already; continue it with --resume"),
-    ):
-        result = kerasmi(*command, *more, "--dry-run")
-        _one_error(result, part)
-        assert result.stderr == kerasmi(*command, *more).stderr
+    other = (*command, "seed=1", "--resume")
+    result = kerasmi(*other, "--dry-run")
+    _one_error(result, "own: holds the run of another recipe: seed")
+    assert result.stderr == kerasmi(*other).stderr
     result = kerasmi(*command, "--resume", "--dry-run")
     assert result.exit_code == 0
     assert result.stdout.startswith("pretrain  2 epochs\n")
+    # what it would do elsewhere is told
+    taken = kerasmi(*command, "--dry-run")
+    assert (taken.exit_code, taken.stdout) == (2, result.stdout)
+    assert "own: holds this run already; continue it with" in taken.stderr
+    assert taken.stderr == kerasmi(*command).stderr
     assert _contents(tmp_path) == before
 
 
@@ -328,14 +330,15 @@ def test_a_dry_run_of_a_grid_is_refused_as_the_grid_would_be(
     grid = ("run", "tables", *TWO)
     assert kerasmi(*grid, "--seeds", 1).exit_code == 0
     before = _contents(tmp_path)
-    for more, part in (
-        (("retrain.epochs=3", "--resume"), "image_only/seed0: holds the run"),
-        ((), "runs/tables: holds this grid already"),
-    ):
-        command = (*grid, "--seeds", 1, *more)
-        result = kerasmi(*command, "--dry-run")
-        _one_error(result, part)
-        assert result.stderr == kerasmi(*command).stderr
+    other = (*grid, "--seeds", 1, "retrain.epochs=3", "--resume")
+    result = kerasmi(*other, "--dry-run")
+    _one_error(result, "image_only/seed0: holds the run")
+    assert result.stderr == kerasmi(*other).stderr
+    taken = kerasmi(*grid, "--seeds", 1, "--dry-run")
+    assert taken.exit_code == 2
+    assert taken.stdout
+    assert "runs/tables: holds this grid already" in taken.stderr
+    assert taken.stderr == kerasmi(*grid, "--seeds", 1).stderr
     command = (*grid, "--seeds", 2, "--resume", "--dry-run")
     assert kerasmi(*command).exit_code == 0
     assert _contents(tmp_path) == before

@@ -48,9 +48,10 @@ def check(runs: Sequence[Run]) -> None:
 
     Raises:
         RunError: names two runs and in what they differ: data, label
-            policies, tasks, findings, labelled images; any other setting, in
-            runs of one variant, which one row averages; or that they are the
-            same variant with the same seed.
+            policies, tasks, findings, labelled images; any other setting of
+            the training, in runs of one variant, which one row averages
+            (where a checkpoint lies is left to `unlike`); or that they are
+            the same variant with the same seed.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -82,7 +83,7 @@ def _check_row(same: Sequence[Run], runs: Sequence[Run]) -> None:
     for run in same[1:]:
         found = _in_a_row(first, run)
         for key, one, other in found[:1]:
-            more = f" ({len(found) - 1} more differ)" if found[1:] else ""
+            more = f" (and {len(found) - 1} more)" if found[1:] else ""
             others = [each for each in same if _in_a_row(first, each)]
             raise RunError(
                 f"{run.path}: {key} is {other}, and {one} in"

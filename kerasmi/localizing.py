@@ -164,7 +164,7 @@ def _png(
 
 def _named(image: str) -> str:
     """An image as messages call it: by its name, where it can be one."""
-    if len(os.fsencode(image)) <= _LONGEST:
+    if max(map(len, os.fsencode(image).split(b"/"))) <= _LONGEST:
         return image
     # a report's sentence, perhaps, in the place of the image
     return f"the image given, a text of {len(image)} characters"

@@ -146,7 +146,7 @@ class TextEncoder(Section):
     pooling: Literal["cls", "pooler", "mean"] = field(
         "cls",
         "Text feature: the first token, BERT's pooler over it, or the mean of"
-        " the tokens.",
+        " the tokens; also of a .keras file, whatever it was saved with.",
     )
     max_tokens: int = field(
         320, "Longest text, in tokens; the rest is cut.", ge=8, le=512

@@ -192,7 +192,7 @@ class Run(Folder):
         path = self._inside(stage) / DONE
         try:
             found = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(
                 f"{path}: cannot be read: {error}; remove it, and the stage is"
                 " done anew with --resume"

@@ -56,7 +56,8 @@ def checks(recipe: Recipe, drawn: Path, place: Path) -> Iterator[Check]:
         place: where runs go: the disk that is looked at.
 
     Yields:
-        A check as soon as it is done.
+        A check as soon as it is done; that of the pairs is the last where the
+        batch has no negative.
     """
     yield _devices()
     dataset = build.data(recipe, drawn, Reporter())
@@ -138,14 +139,12 @@ def _negatives(batch: dict[str, Tensor]) -> Check:
 def _gradients(
     model: ImageTextModel, batch: dict[str, Tensor]
 ) -> Iterator[Check]:
-    if loss_scale.is_scaled(model.optimizer):
-        # the first scale may overflow, of which a run lowers it
-        model.optimizer.dynamic_scale.assign(1.0)
-    _, _, gradients = model._differentiated(batch)
     of = {
         id(variable): gradient
         for variable, gradient in zip(
-            model.trainable_variables, gradients, strict=True
+            model.trainable_variables,
+            _differentiated(model, batch),
+            strict=True,
         )
     }
     towers = {
@@ -158,14 +157,39 @@ def _gradients(
         yield _gradient(name, found)
 
 
+def _differentiated(
+    model: ImageTextModel, batch: dict[str, Tensor]
+) -> list[Tensor | None]:
+    """The gradients; of a scaled loss by the first scale that is not too much.
+
+    As a run finds it: smaller ones would lose gradients in half precision.
+    """
+    _, _, gradients = model._differentiated(batch)
+    if not loss_scale.is_scaled(model.optimizer):
+        return gradients
+    scale = model.optimizer.dynamic_scale
+    while scale > 1.0 and not np.isfinite(_norm(gradients)):
+        scale.assign(scale / 2.0)
+        _, _, gradients = model._differentiated(batch)
+    return [
+        None if each is None else tf.convert_to_tensor(each) / scale
+        for each in gradients
+    ]
+
+
+def _norm(gradients: list[Tensor | None]) -> float:
+    known = [tf.convert_to_tensor(g) for g in gradients if g is not None]
+    return float(tf.linalg.global_norm(known)) if known else 0.0
+
+
 def _gradient(name: str, gradients: list[Tensor | None]) -> Check:
     check = f"gradient: {name}"
-    known = [tf.convert_to_tensor(g) for g in gradients if g is not None]
+    known = sum(each is not None for each in gradients)
     if not known:
         return Check(
             check, False, "the loss does not depend on it: it cannot learn"
         )
-    norm = float(tf.linalg.global_norm(known))
+    norm = _norm(gradients)
     if not np.isfinite(norm):
         return Check(
             check,
@@ -175,7 +199,7 @@ def _gradient(name: str, gradients: list[Tensor | None]) -> Check:
         )
     if norm == 0:
         return Check(check, False, "it is 0: nothing would be learned")
-    of = f"{len(known)} of {len(gradients)} weights"
+    of = f"{known} of {len(gradients)} weights"
     return Check(check, True, f"norm {norm:.3g}, in {of}")
 
 

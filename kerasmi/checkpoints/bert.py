@@ -146,7 +146,7 @@ def _from_keras(
     if saved is not None:
         kept = "as it was saved"
         if used != saved:
-            kept = f"as asked for; it was saved with {saved}"
+            kept = f"as the recipe or --pooling says; saved with {saved}"
         tell(f"pooling: {used} ({kept})")
     return TextEncoder(backbone, tokenizer, used)
 

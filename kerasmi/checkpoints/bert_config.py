@@ -90,7 +90,7 @@ class Config:
         warning = ""
         if attention != dropout:
             warning = (
-                f"{path.name}: {_HIDDEN} is {dropout} and {_ATTENTION}"
+                f"{path}: {_HIDDEN} is {dropout} and {_ATTENTION}"
                 f" {attention}; KerasHub's BERT has one rate: {dropout} is"
                 " used for both in training"
             )

@@ -107,8 +107,8 @@ def _explain(error: Exception) -> tuple[int, str]:
         return INTERRUPTED, "Interrupted"
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         # untold: it may be a report's sentence in the place of a folder
-        text = "a name that is too long for a file or a folder"
-        return WRONG, f"Error: {text}; --help tells the order of the arguments"
+        text = "a name that is too long for a file or a folder: shorten it"
+        return WRONG, f"Error: {text}, or see the order of arguments in --help"
     kind = type(error).__name__
     text = _one_line(str(error))
     return FAILED, f"Error: {kind}: {text} ({_DEBUG} shows where)"

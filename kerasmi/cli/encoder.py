@@ -66,7 +66,8 @@ def convert(
 
     SRC is a folder of Hugging Face (model.safetensors or pytorch_model.bin)
     or of the TensorFlow 1 code (bert_config.json, model.ckpt-*, vocab.txt),
-    or one file of weights in it. DST is a folder, in the form of a KerasHub
+    or one file of weights in it, or a .keras file of a text encoder. DST is a
+    folder, in the form of a KerasHub
     preset, or a .keras file of the whole text encoder.
     """
     in_one_file = destination.suffix == ".keras"

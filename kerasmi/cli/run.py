@@ -72,8 +72,8 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Print sizes, and steps where the data is there, or what does not"
-    " fit it, or the folder; train nothing, write nothing.",
+    help="Print sizes, and steps where the data is there; refuse data or a"
+    " folder that the run would refuse. Train nothing, write nothing.",
 )
 @click.option(
     "--seeds",

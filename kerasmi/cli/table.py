@@ -89,8 +89,8 @@ def table(
     RUNS are run folders, or folders that hold run folders, such as that of a
     grid. Runs of one variant with several seeds make one row. Runs of
     different data, labels or tasks are refused, and runs of one variant that
-    differ in more than the seed. The task `findings` has a table of its own,
-    in the form of Table 3.
+    were trained otherwise than in the seed. The task `findings` has a table
+    of its own, in the form of Table 3.
     """
     from kerasmi import collection, comparable
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasmi.data import audit, parts, publishing
+from kerasmi.data import audit, image_files, parts, publishing
 from kerasmi.data.dataset import IMAGES
 from kerasmi.data.parts import Part, Parts
 from kerasmi.data.plan import Plan
@@ -32,6 +32,7 @@ def assemble(
     files: Parts,
     plan: Plan,
     source: Source,
+    states: str,
 ) -> Path:
     """Puts shards, table, audit and index in one folder.
 
@@ -45,6 +46,7 @@ def assemble(
         files: Knows their files.
         plan: Knows what was refused before a part was made.
         source: May set its counts beside those of a publication.
+        states: Hash of the sizes and times of the image files.
 
     Returns:
         The folder, whole.
@@ -87,6 +89,7 @@ def assemble(
     )
     audit.write_refused(folder / audit.REFUSED, refused(plan, made))
     audit.write(folder, account, source)
+    image_files.write(folder, states)
     publishing.write_index(folder, header, shards, counts)
     return folder
 

@@ -71,7 +71,8 @@ def import_items(
 
     Returns:
         The data set, opened. Beside the records its folder holds `audit.md`,
-        `audit.csv` and `refused.csv`.
+        `audit.csv`, `refused.csv`, `image_files.json`, and `leaks.csv` where
+        there are any.
 
     Raises:
         DataError: The source cannot be used, too many rows were refused, a
@@ -152,8 +153,9 @@ class _Import:
                     return whole
                 self._before = frozenset(s.sha256 for s in whole.index)
                 self._reporter.message(
-                    "made before, of image files of other sizes or times: "
-                    "they are imported to compare"
+                    "made before, but of these image files as they are now? "
+                    f"They have other sizes or times, or {image_files.FILE} is"
+                    " missing: all are decoded to compare"
                 )
         self._convert(workers)
         self._check_any_left()
@@ -166,13 +168,11 @@ class _Import:
                 files=self._parts,
                 plan=self._plan,
                 source=self._source,
+                states=self._files,
             )
-            image_files.write(assembled, self._files)
         made = publishing.publish(assembled, self._folder)
         if not image_files.unchanged(made.path, self._files):
-            # Kept, since the same came out: not to be compared again.
-            with publishing.disk_errors(self._folder):
-                image_files.write(made.path, self._files)
+            self._note_files(made.path)
         self._tell_refused()
         self._tell_textless(made)
         for text in self._plan.audit.warnings:
@@ -321,8 +321,21 @@ class _Import:
             return
         if part.records:
             raise DataError(
-                f"{self._folder}: holds the records of image files that were "
-                "replaced since; name another folder, or remove it."
+                f"{self._folder}: {part.split} shard {part.number} comes out "
+                "otherwise than when it was made (refused now: "
+                f"{len(part.refused):,} of its images): image files were "
+                "replaced, mended or damaged since. Restore them, or import "
+                f"to another folder: {self._work} is not needed then."
+            )
+
+    def _note_files(self, folder: Path) -> None:
+        """Of a folder that is kept: not to be compared once more."""
+        try:
+            image_files.write(folder, self._files)
+        except OSError as error:
+            self._reporter.warning(
+                f"{folder / image_files.FILE}: could not be written "
+                f"({error.strerror}), so the next import compares again."
             )
 
     def _check_any_left(self) -> None:

@@ -328,7 +328,7 @@ def _levels(chances: Collection[float]) -> str:
     if not chances:
         return ""
     levels = " and ".join(f"{one:.3g}" for one in chances)
-    return f"; a grey line is what its bound reads by chance: {levels}"
+    return f"; grey: what a bound reads by chance, {levels}"
 
 
 def _ceiling(run: RunFolder, history: pd.DataFrame) -> str:

@@ -77,8 +77,9 @@ def check_added_losses(model: keras.Model) -> None:
             layers = part._flatten_layers()
             found += [each.path for each in layers if each._get_own_losses()]
     if found:
+        more = f" and {len(found) - 1:,} more" if found[1:] else ""
         raise ValueError(
-            f"{', '.join(found)}: a regularizer or `add_loss`, which `fit` "
+            f"{found[0]}{more}: a regularizer or `add_loss`, which `fit` "
             "would leave out: its loss is the bound alone. Make the layer "
             "without it; weights are decayed by the optimizer, as by "
             "`weight_decay` of keras.optimizers.AdamW."

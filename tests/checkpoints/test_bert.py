@@ -137,7 +137,7 @@ def test_a_dropout_of_attention_that_is_another_is_warned_of(tmp_path):
         encoder, lines = told(write(tmp_path / name, settings=settings))
         assert encoder.backbone.dropout == 0.1
         assert lines["warning"] == (
-            f"{file}: hidden_dropout_prob is 0.1 and"
+            f"{tmp_path / name / file}: hidden_dropout_prob is 0.1 and"
             " attention_probs_dropout_prob 0.0; KerasHub's BERT has one rate:"
             " 0.1 is used for both in training"
         )
@@ -172,7 +172,7 @@ def test_the_pooling_survives_saving_unless_another_is_asked_for(
     other = {"cls": "mean", "pooler": "cls", "mean": "pooler"}[pooling]
     assert TextEncoder.from_preset(path, other).pooling == other
     _, lines = told(path, pooling=other)
-    asked = f"{other} (as asked for; it was saved with {pooling})"
+    asked = f"{other} (as the recipe or --pooling says; saved with {pooling})"
     assert lines["pooling"] == asked
 
 

@@ -127,6 +127,28 @@ def test_a_gradient_in_float16_is_that_of_the_loss_without_a_scale():
     np.testing.assert_allclose(norms[1], norms[0], rtol=0.05)
 
 
+def test_a_scale_that_overflows_is_halved_and_no_more(monkeypatch):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = small_models.model()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("adam")
+    scale, seen = model.optimizer.dynamic_scale, []
+    of_one = [tf.fill(v.shape, 1e-6) for v in model.trainable_variables]
+
+    def differentiated(_):
+        seen.append(float(scale))
+        factor = np.inf if seen[-1] > 2.0**13 else seen[-1]
+        return None, None, [factor * each for each in of_one]
+
+    monkeypatch.setattr(model, "_differentiated", differentiated)
+    found = selftest._differentiated(model, {})
+    assert seen == [2.0**15, 2.0**14, 2.0**13]
+    for one, each in zip(found, of_one, strict=True):
+        np.testing.assert_allclose(one, each)
+
+
 @pytest.mark.parametrize(
     ("gradients", "words"),
     [

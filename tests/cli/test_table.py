@@ -515,7 +515,7 @@ def test_two_recipes_of_one_variant_are_told_apart_by_a_setting(
     _one_error(
         kerasmi("max", "logsumexp", "baseline"),
         "logsumexp/seed0: objective.region is logsumexp, and max in max/seed0",
-        "(1 more differ)",
+        "(and 1 more)",
         ": leave out logsumexp/seed*, or make a table of each",
     )
 

@@ -34,6 +34,23 @@ SMALL = {"image_size": 8, "records_per_shard": 4, "name": "own"}
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
+class Folder(Source):
+    """A source of one's own, with what docs/data.md asks of it."""
+
+    name = "folder"
+    label_names = ("Edema",)
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def options(self):
+        return {}
+
+    def items(self, audit):
+        for file in sorted(self.folder.glob("*.png")):
+            yield Item(file.stem, file.stem, file.stem, file, report="A note.")
+
+
 @pytest.fixture
 def table(tmp_path):
     return own_tables.write_table(tmp_path / "own")
@@ -310,7 +327,10 @@ def test_replaced_images_are_not_passed_over_in_silence(
     before = contents(out)
     change(table)
     for _ in range(2):
-        with pytest.raises(DataError, match="replaced since; name another"):
+        with pytest.raises(
+            DataError,
+            match=r"shard \d+ comes out otherwise .*to another folder",
+        ):
             again()
     assert contents(out) == before
     shutil.rmtree(out)
@@ -319,6 +339,19 @@ def test_replaced_images_are_not_passed_over_in_silence(
     assert not work.exists()
     found = {r.image_id for s in made.counts for r in records.read(made, s)}
     assert ("0005.png" in found) == (change is mended)
+
+
+def test_a_source_of_ones_own_gives_what_it_must(table, out):
+    made = import_items(Folder(table.parent), out, **SMALL)
+    assert made.source == "folder"
+    assert sum(made.counts[s]["images"] for s in made.counts) == 24
+    assert "Beside the publication" not in (out / "audit.md").read_text()
+
+    class Nameless(Source):
+        label_names, options, items = (), Folder.options, Folder.items
+
+    with pytest.raises(TypeError, match="abstract method '?name"):
+        Nameless()
 
 
 @pytest.mark.parametrize("note", [None, "", "{}", "[]", '{"a": 1}'])
@@ -333,7 +366,7 @@ def test_the_same_images_of_another_time_are_compared_once(table, out, note):
     listener = Listener()
     load(table, out, reporter=listener)
     assert listener.totals == [24]
-    assert any("imported to compare" in line for line in listener.lines)
+    assert any("decoded to compare" in line for line in listener.lines)
     load(table, out, reporter=listener)
     assert listener.totals == [24]
     assert listener.lines[-1] == "made before; nothing to do"

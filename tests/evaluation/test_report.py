@@ -872,7 +872,7 @@ def test_a_grid_tells_of_pretrainings_and_of_what_chance_reads(own_grid):
     shutil.copytree(own_grid / "local_mine" / "seed0", copy)
     replace(copy / "recipe.yaml", "bound: mine", "bound: jensen_shannon")
     text = Page(report.page(own_grid)).text
-    assert "a curve for each pretraining; a grey line" in text
+    assert "a curve for each pretraining; grey: what" in text
     assert "reads by chance: 0 and -1.39." in text
     assert "variant pretrainings best bound" in text
     assert "local_mine 1 " in text.partition("best bound")[2]

@@ -1,5 +1,6 @@
 """What a source gives the importer: items, and an account of the rest."""
 
+import abc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -114,14 +115,17 @@ class Audit:
 class Source(Protocol):
     """Where items come from; its constructor takes its options.
 
-    A source is derived from it: what most have in common is said here.
+    A source is derived from it, and gives at least its name, labels, options
+    and items.
     """
 
     @property
+    @abc.abstractmethod
     def name(self) -> str:
         """The source's name, such as `"open-i"`."""
 
     @property
+    @abc.abstractmethod
     def label_names(self) -> tuple[str, ...]:
         """The labels that its items may have, in the order stored."""
 
@@ -130,12 +134,14 @@ class Source(Protocol):
         """Whether an item's labels are right in its own split alone."""
         return False
 
+    @abc.abstractmethod
     def options(self) -> dict[str, Any]:
         """Returns what decides its items, JSON values, for `made_by`.
 
         No absolute path: the same files elsewhere are the same source.
         """
 
+    @abc.abstractmethod
     def items(self, audit: Audit) -> Iterator[Item]:
         """Yields the items in an order that depends on the files alone.
 

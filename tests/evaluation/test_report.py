@@ -873,7 +873,7 @@ def test_a_grid_tells_of_pretrainings_and_of_what_chance_reads(own_grid):
     replace(copy / "recipe.yaml", "bound: mine", "bound: jensen_shannon")
     text = Page(report.page(own_grid)).text
     assert "a curve for each pretraining; grey: what" in text
-    assert "reads by chance: 0 and -1.39." in text
+    assert "reads by chance, 0 and -1.39." in text
     assert "variant pretrainings best bound" in text
     assert "local_mine 1 " in text.partition("best bound")[2]
 

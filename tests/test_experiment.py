@@ -303,7 +303,9 @@ def test_trouble_ends_with_one_plain_line(
         "local_mine", *SMALL, f"data.path={data}", "--output", tmp_path / "run"
     )
     assert done.exit_code == 1
-    (line,) = done.stderr.strip().splitlines()
+    # what it would have trained on, and the trouble
+    devices, line = done.stderr.strip().splitlines()
+    assert devices.startswith("devices: ")
     assert words in line
     assert words in (tmp_path / "run/log.txt").read_text()
 

@@ -350,7 +350,7 @@ def test_a_source_of_ones_own_gives_what_it_must(table, out):
     class Nameless(Source):
         label_names, options, items = (), Folder.options, Folder.items
 
-    with pytest.raises(TypeError, match="abstract method '?name"):
+    with pytest.raises(TypeError, match=r"abstract method '?name"):
         Nameless()
 
 

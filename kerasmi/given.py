@@ -83,9 +83,8 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
         frame[name] = _numbers(file, frame, name)
     if not frame["image_id"].isin(dataset.images["image_id"]).any():
         raise DataError(
-            f"{file}: none of its images is in the data, in row 2"
-            f" {frame['image_id'].iloc[0]!r}; images.csv of the records lists"
-            " those that are."
+            f"{file}: none of its images is in the data, from row 2 on;"
+            " images.csv of the records lists those that are."
         )
     for one in frame.itertuples():
         where = f"{file}: row {one.row}"

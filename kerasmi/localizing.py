@@ -106,7 +106,7 @@ def localize(
     Raises:
         RunError: the run has no finished pretraining, or its scope is global.
         DataError: no such image, one that cannot be read, an empty sentence,
-            one in the place of the image, or an intensity for an image that
+            the two in each other's place, or an intensity for an image that
             is no file.
     """
     reporter = reporter or Reporter()
@@ -117,7 +117,7 @@ def localize(
             f"{sentence}: a file in the place of the sentence; give the image"
             " before it"
         )
-    png = _png(run, image, intensity, reporter)
+    png = _png(run, image, sentence, intensity, reporter)
     model = features.Features.open(run)
     text = asked.encoded(model, sentence, reporter)
     regions = model.regions_of_pngs([png])
@@ -146,7 +146,11 @@ def check(run: Run) -> None:
 
 
 def _png(
-    run: Run, image: str, intensity: str | None, reporter: Reporter
+    run: Run,
+    image: str,
+    sentence: str,
+    intensity: str | None,
+    reporter: Reporter,
 ) -> bytes:
     """A gray PNG of the image at its own size."""
     # unlike those of Path, false for a name that no file can have
@@ -159,12 +163,14 @@ def _png(
         raise DataError(
             f"{_named(image)}: not a file; --intensity is for files only"
         )
-    return _of_record(run, image, reporter)
+    return _of_record(run, image, sentence, reporter)
 
 
 def _named(image: str) -> str:
-    """An image as messages call it: by its name, where it can be one."""
-    if max(map(len, os.fsencode(image).split(b"/"))) <= _LONGEST:
+    """An image as messages call it: by its name, unless that is a text."""
+    could_be = max(map(len, os.fsencode(image).split(b"/"))) <= _LONGEST
+    one_word = len(image.split()) == 1
+    if could_be and (one_word or len(Path(image).suffix.split()) == 1):
         return image
     # a report's sentence, perhaps, in the place of the image
     return f"the image given, a text of {len(image)} characters"
@@ -186,9 +192,17 @@ def _of_file(path: Path, intensity: str) -> bytes:
         ) from None
 
 
-def _of_record(run: Run, image_id: str, reporter: Reporter) -> bytes:
+def _of_record(
+    run: Run, image_id: str, sentence: str, reporter: Reporter
+) -> bytes:
     dataset = representations.open_data(run, reporter)
-    rows = dataset.images[dataset.images["image_id"] == image_id]
+    known = dataset.images["image_id"]
+    rows = dataset.images[known == image_id]
+    if rows.empty and (known == sentence).any():
+        raise DataError(
+            f"{sentence}: an image_id in the place of the sentence; give the"
+            " image before it"
+        )
     if rows.empty:
         raise DataError(
             f"{_named(image_id)}: neither a file nor an image_id of"

@@ -186,6 +186,13 @@ def test_a_file_is_prepared_as_the_data_of_the_run_were(tmp_path):
     np.testing.assert_array_equal(full, seen(intensity="full"))
 
 
+def test_a_sentence_before_the_image_id_is_not_repeated(runs):
+    image_id = _image_id(runs)
+    result = localize(runs / "local", "Cardiomegaly.", image_id)
+    one_error(result, f"{image_id}: an image_id", "give the image before it")
+    assert "Cardiomegaly" not in result.output
+
+
 def test_an_intensity_is_for_files_only(runs, tmp_path):
     arguments = [runs / "local", _image_id(runs), SENTENCE]
     arguments += ["--intensity", "full", "--output", tmp_path / "a.png"]

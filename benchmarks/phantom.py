@@ -16,15 +16,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from kerasmi import recipe as recipes
+from kerasmi.errors import KerasmiError
 from kerasmi.evaluation import statistics, tables
+from kerasmi.runs import Run
 
 RECIPES = ("image_only", "global_mine", "global_cpc", "local_mine", "local_cpc")
 BASELINE = "image_only"
 
 
 def run(recipe: str, seed: int, folder: Path, overrides: list[str]) -> Path:
-    """Runs one recipe with one seed, or keeps what is there."""
+    """Runs one recipe with one seed, or keeps a finished run of the same."""
     output = folder / f"{recipe}-seed{seed}"
+    asked = recipes.load(recipe, [f"seed={seed}", *overrides])
+    Run(output, asked).check(resume=True)
     if not (output / "results.csv").is_file():
         command = [sys.executable, "-m", "kerasmi.cli", "run", recipe]
         command += [f"seed={seed}", *overrides, "--resume"]
@@ -82,7 +87,10 @@ def main() -> None:
         made = pool.map(
             lambda job: run(*job, arguments.folder, arguments.set), todo
         )
-        outputs = dict(zip(todo, made, strict=True))
+        try:
+            outputs = dict(zip(todo, made, strict=True))
+        except KerasmiError as error:
+            sys.exit(f"Error: {error}")
     results = pd.concat(
         [
             pd.read_csv(output / "results.csv").assign(recipe=recipe)

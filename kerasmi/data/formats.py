@@ -44,6 +44,7 @@ __all__ = [
     "probe",
     "refusal",
     "to_pixels",
+    "traced",
 ]
 
 # auto: percentile for DICOM, full for PNG and JPEG.
@@ -170,7 +171,7 @@ def png_of(
         for key, spec in SIGNATURE.items()
     }
     try:
-        pixels, deep = _compiled()(tensors, size)
+        pixels, deep = traced()(tensors, size)
     except tf.errors.OpError as error:
         raise refusal(error, known) from None
     return encode(pixels.numpy(), deep.numpy())
@@ -198,9 +199,11 @@ def refusal(error: BaseException, known: Probe) -> ImageRefused:
 
 
 @cache
-def _compiled() -> Any:
+def traced() -> Any:
+    """Returns `to_pixels`, traced once for all images and sizes."""
     size = tf.TensorSpec((), tf.int32)
-    return tf.function(to_pixels, input_signature=[SIGNATURE, size])
+    signature = [SIGNATURE, size]
+    return tf.function(to_pixels, signature, autograph=False)
 
 
 def _unpacked(content: bytes, max_pixels: int) -> bytes:

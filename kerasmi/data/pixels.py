@@ -92,7 +92,7 @@ def _pipeline(read: Any, size: int, workers: int) -> tf.data.Dataset:
         read, output_signature=formats.SIGNATURE
     )
     made = images.map(
-        stream.as_written(lambda image: formats.to_pixels(image, size)),
+        stream.as_written(lambda image: formats.traced()(image, size)),
         num_parallel_calls=workers,
         deterministic=True,
     )

@@ -38,6 +38,21 @@ def pytest_collection_finish():
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are a dot: drawing them takes most of the time of a page."""
+    from matplotlib.figure import Figure
+
+    from kerasmi.evaluation import drawing, report_html
+
+    def dot(figure, file, dpi):
+        empty = Figure((0.1, 0.1), dpi=10)
+        empty.savefig(file, format="png")
+
+    for module in (drawing, report_html):
+        monkeypatch.setattr(module, "write", dot)
+
+
+@pytest.fixture
 def two_devices():
     """A strategy over two logical CPUs."""
     from kerasmi import distribute

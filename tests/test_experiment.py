@@ -35,6 +35,19 @@ SMALL = (
 )
 
 
+# of runs of which only that they end well, and how, is seen
+SMALLEST = (
+    "data.images={train: 32, validation: 24, test: 24}",
+    "pretrain.epochs=1",
+    "pretrain.batch_size=8",
+    "pretrain.warmup_steps=2",
+    "retrain.epochs=1",
+    "retrain.batch_size=8",
+    "retrain.labels=16",
+    "evaluate.bootstrap=20",
+)
+
+
 def kerasmi_run(*arguments):
     return CliRunner().invoke(cli, ["run", *map(str, arguments)])
 
@@ -205,6 +218,7 @@ def test_mutual_information_is_read_with_everything_to_judge_it(small):
     assert (infonce["value"] <= infonce["ceiling"]).all()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_run_is_resumed_without_training(small, monkeypatch):
     before = (small / "results.csv").read_bytes()
     stamps = {p: p.stat().st_mtime_ns for p in small.rglob("model.keras")}
@@ -254,6 +268,7 @@ def test_an_interrupted_run_resumes_at_its_stage_to_the_same_result(
     ).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_seed_gives_the_same_run_to_the_last_bit(small, runs):
     # by the library, as whoever writes a program: a silent reporter is enough
     twin = runs / "twin"
@@ -340,22 +355,23 @@ def test_a_traceback_shows_no_word_of_a_damaged_record(
     assert "effusion" not in told
 
 
-def test_two_devices_run_the_same_recipe(two_devices, runs):
+@pytest.mark.usefixtures("two_devices", "undrawn")
+def test_two_devices_run_the_same_recipe(tmp_path):
     done = kerasmi_run(
         "global_cpc",
-        *(s for s in SMALL if "sentences" not in s),
+        *SMALLEST,
         "retrain.tasks=[edema_severity]",
         "retrain.encoders=[tuned]",
         "retrain.severity_head=cumulative",
         "--output",
-        runs / "two",
+        tmp_path / "two",
         "--devices",
         2,
     )
     assert done.exit_code == 0, done.output
-    (start,) = json.loads((runs / "two/environment.json").read_text())
+    (start,) = json.loads((tmp_path / "two/environment.json").read_text())
     assert start["devices"] == 2
-    results = pd.read_csv(runs / "two/results.csv")
+    results = pd.read_csv(tmp_path / "two/results.csv")
     assert set(results["label"]) == {
         "Edema Severity 0|123",
         "Edema Severity 01|23",
@@ -413,17 +429,18 @@ def test_damaged_data_is_one_line_that_names_the_file(runs, tmp_path, damage):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_image_only_run_reads_no_report(runs):
+@pytest.mark.usefixtures("undrawn")
+def test_an_image_only_run_reads_no_report(tmp_path):
     done = kerasmi_run(
         "image_only",
-        *(s for s in SMALL if "pretrain" not in s),
+        *(s for s in SMALLEST if "pretrain" not in s),
         "retrain.tasks=[pathology9]",
         "--output",
-        runs / "image_only",
+        tmp_path / "image_only",
     )
     assert done.exit_code == 0, done.output
-    assert not (runs / "image_only/pretrain").exists()
-    results = pd.read_csv(runs / "image_only/results.csv")
+    assert not (tmp_path / "image_only/pretrain").exists()
+    results = pd.read_csv(tmp_path / "image_only/results.csv")
     assert set(results.encoder) == {"image_only"}
 
 

@@ -34,7 +34,7 @@ SMALL = (
     [("mixed_float16", "local_mine"), ("mixed_bfloat16", "local_cpc")],
 )
 def test_a_run_in_half_precision_ends_with_finite_numbers(
-    tmp_path, precision, recipe
+    tmp_path, undrawn, precision, recipe
 ):
     run = tmp_path / "run"
     words = ["run", recipe, *SMALL, f"precision={precision}"]

@@ -1,6 +1,5 @@
 """`report.html`: what it says of a run, and that it needs nothing else."""
 
-import io
 import json
 import re
 import shutil
@@ -41,16 +40,6 @@ SECTIONS = (
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     return run_folders.write_run(tmp_path_factory.mktemp("runs") / "one")
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Pictures are a dot: drawing them takes most of the time of a page."""
-    dot = Figure((0.1, 0.1), dpi=10)
-    buffer = io.BytesIO()
-    dot.savefig(buffer, format="png")
-    one = (buffer.getvalue(), 1.0)
-    monkeypatch.setattr(report_html, "_png", lambda picture: one)
 
 
 @pytest.fixture

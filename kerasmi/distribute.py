@@ -291,6 +291,24 @@ def gather(x: Tensor, axis: int = 0) -> Tensor:
     return tf.ensure_shape(gathered, shape)
 
 
+def even(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same inputs, refused where replicas have different numbers of them.
+
+    Args:
+        inputs: of one replica, each with a row for each image.
+
+    Raises:
+        tf.errors.InvalidArgumentError: their rows differ between replicas.
+    """
+    if num_replicas() == 1 or not in_replica():
+        return inputs
+    size = tf.identity(tf.shape(next(iter(inputs.values())))[:1])
+    sizes = tf.distribute.get_replica_context().all_gather(size, axis=0)
+    check = tf.debugging.assert_equal(sizes, sizes[:1], message=UNEVEN)
+    with tf.control_dependencies([] if check is None else [check]):
+        return {name: tf.identity(each) for name, each in inputs.items()}
+
+
 def own(gathered: Tensor) -> Tensor:
     """This replica's part of what `gather` concatenated along axis 0."""
     replicas = num_replicas()

@@ -65,7 +65,7 @@ def steps_of_the_kept_model(folder):
 
 
 def test_pretraining_and_its_read_out_never_see_the_test_set(
-    recipe, dataset, seen, tmp_path
+    recipe, dataset, seen, tmp_path, undrawn
 ):
     pretrain.run(recipe, dataset, tmp_path, Reporter(), distribute.strategy())
     assert seen == {"train", "validation"}

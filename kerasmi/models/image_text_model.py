@@ -67,9 +67,8 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         `(B, B * K)`: the score of image `i` and text `k` of image `j` stands
         at `[i, j * K + k]`; NaN where the image has a pixel that is NaN.
         `predict` compares each image with the texts of its own batch alone;
-        on several devices, with those of its device's share, and Keras fails
-        to join shares of different size: drop the remainder. `encode` and
-        `score` compare all.
+        on several devices, with those of its device's share, and refuses a
+        batch that they cannot share evenly. `encode` and `score` compare all.
 
     Raises:
         TypeError: a temperature that is no number.
@@ -276,7 +275,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
             ValueError: inputs that do not fit, nothing to train, or a layer
                 with a loss of its own, such as a regularizer.
         """
-        inputs = pair_inputs.unpacked(data)
+        inputs = distribute.even(pair_inputs.unpacked(data))
         variables = self.trainable_variables
         compiling.check_variables(variables)
         loss, reduced, gradients = self._differentiated(inputs)
@@ -344,11 +343,17 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """The bound on a held-out batch."""
-        inputs = pair_inputs.unpacked(data)
+        inputs = distribute.even(pair_inputs.unpacked(data))
         pairs, scores, weights = self._reduced(inputs, training=False)
         loss = self.objective(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights, held_out=True)
         return logs(self.diagnostics.metrics)
+
+    def predict_step(self, data: Any) -> Tensor:
+        """The scores of a batch, or of a device's share of it."""
+        inputs, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        pair_inputs.check(inputs)
+        return self(distribute.even(inputs), training=False)
 
     # === Files ===
 

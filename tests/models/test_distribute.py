@@ -248,12 +248,31 @@ def test_threads_are_fixed_once_tensorflow_has_started():
     assert distribute.facts()["threads"]["intra_op"] == now
 
 
-def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(two_devices):
+@pytest.mark.parametrize("images", [7, 5])
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(
+    two_devices, verb, images
+):
     with two_devices.scope():
         made = model()
         made.compile("sgd")
-    data = tf.data.Dataset.from_tensor_slices(batch(7)).batch(8)
+    data = tf.data.Dataset.from_tensor_slices(batch(images)).batch(4)
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="different numbers of images"
     ):
-        made.evaluate(data, verbose=0)
+        getattr(made, verb)(data, verbose=0)
+
+
+def test_a_device_predicts_the_scores_of_its_share(two_devices):
+    with two_devices.scope():
+        made = model()
+        made.compile("sgd")
+    inputs = batch(6)
+    predicted = made.predict(
+        tf.data.Dataset.from_tensor_slices(inputs).batch(6), verbose=0
+    )
+    shares = [
+        made({name: each[rows] for name, each in inputs.items()})
+        for rows in (slice(3), slice(3, None))
+    ]
+    np.testing.assert_allclose(predicted, np.concatenate(shares), rtol=1e-5)

@@ -249,9 +249,12 @@ def test_threads_are_fixed_once_tensorflow_has_started():
 
 
 @pytest.mark.parametrize("images", [7, 5])
-@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("verb", "settings"),
+    [("fit", {"shuffle": False}), ("evaluate", {}), ("predict", {})],
+)
 def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(
-    two_devices, verb, images
+    two_devices, verb, settings, images
 ):
     with two_devices.scope():
         made = model()
@@ -260,7 +263,7 @@ def test_a_batch_that_the_devices_cannot_share_evenly_is_refused(
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="different numbers of images"
     ):
-        getattr(made, verb)(data, verbose=0)
+        getattr(made, verb)(data, verbose=0, **settings)
 
 
 def test_a_device_predicts_the_scores_of_its_share(two_devices):

@@ -295,14 +295,14 @@ def even(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same inputs, refused where replicas have different numbers of them.
 
     Args:
-        inputs: of one replica, each with a row for each image.
+        inputs: of one replica, `images` with a row for each among them.
 
     Raises:
         tf.errors.InvalidArgumentError: their rows differ between replicas.
     """
     if num_replicas() == 1 or not in_replica():
         return inputs
-    size = tf.identity(tf.shape(next(iter(inputs.values())))[:1])
+    size = tf.identity(tf.shape(inputs["images"])[:1])
     sizes = tf.distribute.get_replica_context().all_gather(size, axis=0)
     check = tf.debugging.assert_equal(sizes, sizes[:1], message=UNEVEN)
     with tf.control_dependencies([] if check is None else [check]):

@@ -82,8 +82,9 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
     for name in _NUMBERS:
         frame[name] = _numbers(file, frame, name)
     if not frame["image_id"].isin(dataset.images["image_id"]).any():
+        first = _told(frame["image_id"].iloc[0])
         raise DataError(
-            f"{file}: none of its images is in the data, from row 2 on;"
+            f"{file}: none of its images is in the data, in row 2 {first};"
             " images.csv of the records lists those that are."
         )
     for one in frame.itertuples():
@@ -183,6 +184,13 @@ def _numbers(file: Path, frame: pd.DataFrame, name: str) -> pd.Series:
     if not wrong.empty:
         raise DataError(
             f"{file}: row {wrong[ROW].iloc[0]}: {name} is"
-            f" {wrong[name].iloc[0]!r}; expected a number of pixels."
+            f" {_told(wrong[name].iloc[0])}; expected a number of pixels."
         )
     return values
+
+
+def _told(cell: str) -> str:
+    """A cell as messages show it, unless it may be a report's sentence."""
+    # a comma without quotes puts words into the columns beside it
+    one_word = len(cell.split()) == 1
+    return repr(cell) if one_word else f"a text of {len(cell)} characters"

@@ -136,6 +136,9 @@ def test_boxes_of_images_that_an_import_left_out_are_no_fault(tmp_path):
 def test_boxes_of_no_image_of_the_data_are_refused(tmp_path):
     file = csv(tmp_path, f"{BOXES}i9,Wet.,1,2,3,4,,,\n")
     refused(given.boxes, file, "in row 2 'i9'", "images.csv")
+    # a sentence in the place of the id is not repeated
+    file = csv(tmp_path, f"{BOXES}No edema.,i9,1,2,3,4,,,\n")
+    refused(given.boxes, file, "row 2 a text of 9 characters", "images.csv")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +149,7 @@ def test_boxes_of_no_image_of_the_data_are_refused(tmp_path):
         ("i1,Wet.,,2,3,4,,,", ["no x; give one"]),
         ("i1,Wet.,1,2,3,,,,", ["no h; give one"]),
         ("i1,Wet.,1,two,3,4,,,", ["y is 'two'", "number of pixels"]),
+        ("i1,Wet, no edema.,1,2,3,4,,", ["x is a text of 9 characters"]),
         ("i1,Wet.,nan,2,3,4,,,", ["x is 'nan'", "number of pixels"]),
         ("i1,Wet.,1,2,inf,4,,,", ["w is 'inf'", "number of pixels"]),
         ("i1,Wet.,1,2,0,4,,,", ["0 by 4 pixels", "above 0"]),

@@ -302,8 +302,7 @@ def even(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     if num_replicas() == 1 or not in_replica():
         return inputs
-    size = tf.identity(tf.shape(inputs["images"])[:1])
-    sizes = tf.distribute.get_replica_context().all_gather(size, axis=0)
+    sizes = gather(tf.shape(inputs["images"])[:1])
     check = tf.debugging.assert_equal(sizes, sizes[:1], message=UNEVEN)
     with tf.control_dependencies([] if check is None else [check]):
         return {name: tf.identity(each) for name, each in inputs.items()}

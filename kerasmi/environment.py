@@ -28,13 +28,21 @@ _PACKAGES = (
 # Settings of TensorFlow and its libraries that change roundings.
 _VARIABLES = (
     "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
     "TF_CUDNN_DETERMINISTIC",
     "TF_DETERMINISTIC_OPS",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
+_CPUINFO = Path("/proc/cpuinfo")
+_DRIVER = Path("/proc/driver/nvidia/version")
+# Libraries of a GPU, which TensorFlow's wheel does not hold itself.
+_LIBRARIES = ("nvidia-cublas-cu12", "nvidia-cudnn-cu12")
+# Flags of a processor whose instructions compilers and oneDNN choose among.
+_VECTORS = ("sse4", "avx", "amx", "fma", "f16c", "asimd", "sve")
 _DECISIVE = (
     "kerasmi",
     "commit",
@@ -42,7 +50,10 @@ _DECISIVE = (
     "packages",
     "platform",
     "processor",
+    "vector_units",
     "processors",
+    "driver",
+    "libraries",
     "variables",
     "threads",
     "devices",
@@ -67,7 +78,13 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": platform.platform(),
-        "processor": _processor(),
+        **_processor(_cpuinfo()),
+        "driver": _driver(),
+        "libraries": {
+            name: version
+            for name in _LIBRARIES
+            if (version := _version(name)) is not None
+        },
         "processors": len(os.sched_getaffinity(0)),
         "variables": {
             name: os.environ[name] for name in _VARIABLES if name in os.environ
@@ -97,6 +114,15 @@ def differences(
 
 def _different(name: str, one: Any, other: Any) -> list[tuple[str, str, str]]:
     parts = [(name, one, other)]
+    if (
+        name == "vector_units"
+        and isinstance(one, str)
+        and isinstance(other, str)
+    ):
+        # some twenty of them are alike
+        mine, yours = set(one.split()), set(other.split())
+        lacks = " ".join(sorted(mine - yours)), " ".join(sorted(yours - mine))
+        parts = [(name, lacks[0] or None, lacks[1] or None)]
     if isinstance(one, dict) and isinstance(other, dict):
         names = sorted({*one, *other})
         parts = [(part, one.get(part), other.get(part)) for part in names]
@@ -107,13 +133,47 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _processor() -> str | None:
-    """The model of the processor; its vector units decide roundings."""
+def _cpuinfo() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or None
+        return _CPUINFO.read_text("utf-8")
+    return ""
+
+
+def _processor(cpuinfo: str) -> dict[str, str | None]:
+    """The processor and its vector units, which decide roundings.
+
+    Clouds name machines of several generations alike: the numbers of family
+    and model tell them apart.
+    """
+    first = cpuinfo.strip().partition("\n\n")[0]
+    known = {
+        name.strip(): value.strip()
+        for name, _, value in (
+            line.partition(":") for line in first.splitlines()
+        )
+    }
+    name = known.get("model name") or platform.processor() or None
+    if name and "cpu family" in known:
+        words = (
+            f"{word} {known[key]}"
+            for word, key in (
+                ("family", "cpu family"),
+                ("model", "model"),
+                ("stepping", "stepping"),
+            )
+            if key in known
+        )
+        name = f"{name} ({', '.join(words)})"
+    flags = known.get("flags", known.get("Features", "")).split()
+    units = sorted(flag for flag in flags if flag.startswith(_VECTORS))
+    return {"processor": name, "vector_units": " ".join(units)}
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver; None where there is none."""
+    with contextlib.suppress(OSError):
+        return _DRIVER.read_text("utf-8").splitlines()[0].strip()
+    return None
 
 
 def _version(package: str) -> str | None:

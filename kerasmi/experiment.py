@@ -110,6 +110,7 @@ def _work(
         dataset = build.data(recipe, run.data_folder, reporter)
     dataset = dataclasses.replace(dataset, services=services)
     run.record_environment(
+        seed=recipe.seed,
         data_fingerprint=dataset.fingerprint,
         devices=devices,
         data=_account(dataset),

@@ -27,10 +27,13 @@ class FiniteLoss(keras.callbacks.Callback):
 
     A bound may stay finite while its gradient overflows: the features are then
     lost already. Under loss scaling that happens by design, and such a step is
-    skipped by the optimizer; there the loss alone is looked at.
+    skipped by the optimizer; there the loss alone is looked at, and so it is
+    of a model that does not log `gradient_norm`, as a classifier.
 
     `not_finite.json` then says which step that was and which images it was
-    of, so that it can be replayed from the checkpoint before it.
+    of, so that it can be replayed from the checkpoint before it; and, where
+    the loss alone is looked at, those of the step before too, whose gradient
+    may have spoilt the weights.
 
     Args:
         folder: of the stage.
@@ -54,6 +57,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self.begun = begun
         self.images = images
         self.remedy = remedy
+        self._last: tuple[int, int] | None = None  # epoch and step done before
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes the epoch, and the steps of it that were done before."""
@@ -62,32 +66,45 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Looks at the means of the epoch, which one bad step spoils."""
-        for name, word in self._watched().items():
-            value = float(np.squeeze((logs or {}).get(name, 0.0)))
+        place = self._epoch, self._before + batch
+        watched = self._watched(logs)
+        for name, word in watched.items():
+            value = float(np.squeeze(logs[name]))
             if not np.isfinite(value):
-                self._stop(batch, word, value)
+                blind = "gradient_norm" not in watched
+                self._stop(place, word, value, self._last if blind else None)
+        self._last = place
 
-    def _watched(self) -> dict[str, str]:
+    def _watched(self, logs: dict[str, Any]) -> dict[str, str]:
         scaled = isinstance(
             self.model.optimizer, keras.optimizers.LossScaleOptimizer
         )
-        gradient = {} if scaled else {"gradient_norm": "gradient"}
-        return {"loss": "loss", **gradient}
+        if scaled or "gradient_norm" not in logs:
+            return {"loss": "loss"}
+        return {"loss": "loss", "gradient_norm": "gradient"}
 
-    def _stop(self, batch: int, word: str, value: float) -> None:
-        step = self._before + batch
+    def _stop(
+        self,
+        place: tuple[int, int],
+        word: str,
+        value: float,
+        suspect: tuple[int, int] | None,
+    ) -> None:
+        epoch, step = place
         found = {
-            "epoch": self._epoch,
+            "epoch": epoch,
             "step": step,
             word: str(value),
-            "image_ids": self.images(self._epoch, step),
+            "image_ids": self.images(epoch, step),
         }
+        if suspect is not None:
+            found["image_ids_of_step_before"] = self.images(*suspect)
         path = self.folder / FILE
         write_text(path, json.dumps(found, indent=2) + "\n")
         kind = "NaN" if np.isnan(value) else "infinite"
         raise TrainingError(
             f"{self.folder.name}: the {word} became {kind} in epoch "
-            f"{self._epoch + 1}, step {step + 1}; {path} names the images of "
+            f"{epoch + 1}, step {step + 1}; {path} names the images of "
             f"that step. {self.remedy}"
         )
 

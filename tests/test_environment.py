@@ -15,6 +15,7 @@ def test_a_start_says_what_decides_roundings():
     found = environment.describe()
     assert found["processors"] >= 1
     assert found["processor"]
+    assert "vector_units" in found
     assert found["packages"]["tensorflow"]
 
 
@@ -47,3 +48,45 @@ def test_every_difference_is_named():
 def test_a_fact_that_one_start_lacks_is_passed_over():
     without = {k: v for k, v in NOW.items() if k != "processors"}
     assert environment.differences(without, NOW) == []
+
+
+def cpuinfo(model, flags):
+    """What Linux tells of two processors of a hypervisor that hides names."""
+    one = f"""
+model name\t: AMD EPYC
+cpu family\t: 25
+model\t\t: {model}
+stepping\t: 1
+flags\t\t: fpu {flags} sse4_2 syscall
+"""
+    return f"processor\t: 0{one}\nprocessor\t: 1{one}"
+
+
+def test_processors_of_one_name_are_told_apart():
+    newer = environment._processor(cpuinfo(17, "avx2 avx512f fma"))
+    older = environment._processor(cpuinfo(1, "avx2 fma"))
+    assert newer == {
+        "processor": "AMD EPYC (family 25, model 17, stepping 1)",
+        "vector_units": "avx2 avx512f fma sse4_2",
+    }
+    assert environment.differences(newer, older) == [
+        (
+            "processor",
+            "AMD EPYC (family 25, model 17, stepping 1)",
+            "AMD EPYC (family 25, model 1, stepping 1)",
+        ),
+        ("vector_units", "avx512f", "none"),
+    ]
+
+
+def test_a_system_without_cpuinfo_still_starts():
+    found = environment._processor("")
+    assert found["vector_units"] == ""
+
+
+def test_the_driver_of_a_gpu_is_told(tmp_path, monkeypatch):
+    file = tmp_path / "version"
+    monkeypatch.setattr(environment, "_DRIVER", file)
+    assert environment.describe()["driver"] is None
+    file.write_text("NVRM version: NVIDIA 1.2\nGCC version: 12\n")
+    assert environment.describe()["driver"] == "NVRM version: NVIDIA 1.2"

@@ -131,6 +131,7 @@ def test_the_environment_names_versions_seed_and_data(small):
     text = json.dumps(start)
     assert keras.__version__ in text
     assert start["devices"] == 1
+    assert start["seed"] == recipes.load("local_mine", SMALL).seed
     data = next((small.parent / "data").iterdir())
     dataset = Dataset.open(data)
     assert start["data_fingerprint"] == dataset.fingerprint

@@ -54,6 +54,31 @@ def test_the_first_bad_batch_is_named_in_a_file(tmp_path, bad, word):
     assert (found["epoch"], found["step"]) == (0, 1)
 
 
+def test_the_step_before_is_named_where_no_gradient_is_watched(tmp_path):
+    with pytest.raises(TrainingError):
+        fit(tmp_path, [1.0, 1.0, np.nan, 1.0])
+    found = json.loads((tmp_path / watching.FILE).read_text())
+    assert found["image_ids"] == ["image2", "image3"]
+    assert found["image_ids_of_step_before"] == ["image0", "image1"]
+
+
+def test_the_last_step_of_the_epoch_before_is_named(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    asked = []
+    watch = watching.FiniteLoss(
+        tmp_path, BEGINNING, lambda *at: asked.append(at) or [], "Try."
+    )
+    watch.set_model(model)
+    watch.on_epoch_begin(0)
+    for step in range(3):
+        watch.on_train_batch_end(step, {"loss": 1.0})
+    watch.on_epoch_begin(1)
+    with pytest.raises(TrainingError):
+        watch.on_train_batch_end(0, {"loss": np.inf})
+    assert asked == [(1, 0), (0, 2)]
+
+
 def test_the_message_names_the_file_and_no_image(tmp_path):
     with pytest.raises(TrainingError) as told:
         fit(tmp_path, [np.nan, 1.0])
@@ -84,6 +109,8 @@ def test_a_gradient_that_overflows_stops_unless_losses_are_scaled(
         return
     with pytest.raises(TrainingError, match="the gradient became infinite"):
         watch.on_train_batch_end(0, logs)
+    found = json.loads((tmp_path / watching.FILE).read_text())
+    assert "image_ids_of_step_before" not in found
 
 
 class Heard(Reporter):

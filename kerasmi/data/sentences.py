@@ -19,13 +19,21 @@ _HEADING = (
     r"REASON FOR EXAM(?:INATION)?|ADDENDUM|NOTIFICATION|WET READ|NARRATIVE|"
     r"FINAL REPORT|(?:(?:PAST|MEDICAL|CLINICAL|PATIENT) ){0,3}HISTORY)"
 )
+# What longer headings begin with. Any capitals would do but for reports all in
+# capitals: "INDICATION: PNEUMONIA FINDINGS: CLEAR".
+_QUALIFIER = (
+    r"(?:(?:END|TYPE|DATE) OF|CLINICAL|PATIENT|PAST|MEDICAL|SURGICAL|FAMILY|"
+    r"SOCIAL|BRIEF|RELEVANT|PERTINENT|PRIOR|PREVIOUS|REFERENCE|OTHER|"
+    r"ADDITIONAL|INCIDENTAL|FINAL|OVERALL|PRELIMINARY|RADIOGRAPHIC)"
+)
 _NEWLINE = re.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SPACES = re.compile(r"[^\S\n]+")
 _BREAK = re.compile(
     r"\n(?: ?\n)+"  # a blank line
     r"|^ ?[_=*-]{3,} ?$"  # a rule, as above an addendum
     r"|^ ?[-*•·] "  # a bullet
-    rf"|(?<!\w){_HEADING} ?:|^ ?FINAL REPORT ?$",
+    rf"|(?:(?:^|(?<=[.:;?!])) ?(?:{_QUALIFIER} ){{1,3}}|(?<!\w)){_HEADING} ?:"
+    r"|^ ?FINAL REPORT ?$",
     re.MULTILINE,
 )
 _LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)

@@ -114,6 +114,24 @@ from kerasmi.data.sentences import split
         ("Impression: 1. Clear lungs.", ["Clear lungs."]),
         ("Clear lungs IMPRESSION: No change.", ["Clear lungs", "No change."]),
         ("HEART: Normal. LUNGS: Clear.", ["HEART: Normal.", "LUNGS: Clear."]),
+        (
+            "CLINICAL INDICATION: Cough. OTHER FINDINGS: None.\n"
+            "FINAL IMPRESSION: Normal.\n\nEND OF IMPRESSION:\n",
+            ["Cough.", "None.", "Normal."],
+        ),
+        (
+            "PRIOR COMPARISON: None.PAST SURGICAL HISTORY: Bypass.",
+            ["None.", "Bypass."],
+        ),
+        # a sentence in capitals, and one that a heading follows, stay whole
+        (
+            "INDICATION: PNEUMONIA FINDINGS: CLEAR LUNGS",
+            ["PNEUMONIA", "CLEAR LUNGS"],
+        ),
+        (
+            "LARGER THAN PRIOR IMPRESSION: NO CHANGE",
+            ["LARGER THAN PRIOR", "NO CHANGE"],
+        ),
         # de-identification marks
         ("Compared to ___. No change.", ["Compared to ___.", "No change."]),
         ("No change. ___.", ["No change."]),
@@ -186,6 +204,7 @@ def test_a_text_with_a_letter_is_never_emptied(text):
         "  FINAL REPORT \n EXAMINATION:  \n\n FINDINGS: ___\n",
         "FINAL REPORT\r\nFINDINGS:\r\n",
         "\tFINAL REPORT\t\nFINDINGS  :",
+        "IMPRESSION:\n\nEND OF IMPRESSION:\n",
         "Findings:\n\nImpression:",
     ],
 )
@@ -278,6 +297,7 @@ def test_sentences_joined_are_split_where_they_were(seed):
         for part in (
             *(".", "a", "\n", "1. ", "- ", ".) ", "1.1.", "A. ", "X"),
             *("FINDINGS: ", "PAST MEDICAL ", "Dr. ", "\n ", "*", "_", "(", " "),
+            *(":OTHER ", ".END OF ", "I. "),
         )
         for end in ("", " A")
         for start in ("", "Clear lungs. ")

@@ -93,7 +93,7 @@ def table(
 
     FILE is a CSV, TSV, JSON Lines (each also .gz) or Parquet file. Columns
     called image, image_id, subject, study, view, split, text, findings or
-    impression are found by themselves.
+    impression, in any capitals, are found by themselves.
     """
     columns = {name: others.pop(name) for name in _COLUMNS}
 

@@ -81,6 +81,74 @@ def test_columns_are_mapped_by_options(tmp_path):
     assert (item.subject_id, item.report, item.view) == ("a", "Clear.", "")
 
 
+def test_our_names_are_found_in_any_capitals(tmp_path):
+    text = "Image,SUBJECT_ID,Study,View,Split,Text,Findings,Impression\n"
+    text += "1.png,a,t,PA,test,All.,Clear.,Normal.\n"
+    (item,), _, audit = items(write(tmp_path, text))
+    assert (item.image_id, item.subject_id, item.study_id) == (
+        "1.png",
+        "a",
+        "t",
+    )
+    assert (item.view, item.split, item.report) == ("PA", "test", "All.")
+    assert (item.findings, item.impression) == ("Clear.", "Normal.")
+    assert audit.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "columns"),
+    [
+        ("split,Split", "split", "'split' and 'Split'"),
+        ("subject,subject_id", "subject", "'subject' and 'subject_id'"),
+        ("Study_ID,STUDY", "study", "'Study_ID' and 'STUDY'"),
+        ("image_id,Image_ID", "image-id", "'image_id' and 'Image_ID'"),
+    ],
+)
+def test_two_columns_of_one_name_are_refused_until_one_is_told(
+    tmp_path, header, name, columns
+):
+    table = write(tmp_path, f"image,{header}\n1.png,train,test\n")
+    ours = name.replace("-", "_")
+    message = (
+        rf"own\.csv: the columns {columns} may .* the {ours}; .*--{name}\)"
+    )
+    with pytest.raises(DataError, match=message):
+        Table(table)
+    for column in header.split(","):
+        wanted = {"image": "image", ours: column}
+        assert Table(table, columns={ours: column}).options()["columns"] == (
+            wanted
+        )
+
+
+def test_a_column_that_is_told_matches_as_it_stands(own):
+    with pytest.raises(DataError, match=r"'Text' \(did you mean 'text'"):
+        Table(own, columns={"text": "Text"})
+
+
+def test_a_name_in_other_capitals_may_be_told_to_be_something_else(tmp_path):
+    table = write(tmp_path, "image,subject,Impression,View\n1.png,a,Clear.,1\n")
+    told = {"columns": {"text": "Impression"}, "labels": {"Edema": "View"}}
+    (item,), _, _ = items(table, **told)
+    assert (item.report, item.impression, item.view) == ("Clear.", "", "")
+    assert item.labels == {"Edema": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "late"),
+    [({}, "Split"), ({}, "split"), ({"split": ""}, "SPLIT")],
+    ids=str,
+)
+def test_a_key_that_only_later_lines_have_is_refused_in_any_capitals(
+    tmp_path, first, late
+):
+    rows = [{"image": f"{n}.png", **first} for n in range(1000)]
+    rows.append({"image": "z.png", late: "test"})
+    table = write(tmp_path, as_lines(rows), "own.jsonl")
+    with pytest.raises(DataError, match=f"jsonl:1001: has the key '{late}'"):
+        items(table)
+
+
 def test_a_path_may_be_a_pattern(tmp_path):
     text = "folder,image_id\nx,1\ny,2\n"
     found, _, _ = items(

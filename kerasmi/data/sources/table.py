@@ -8,21 +8,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from kerasmi.data.schema import BLANK, EDEMA_SEVERITY
+from kerasmi.data.sources import table_columns
 from kerasmi.data.sources.base import Audit, Item, Source
+from kerasmi.data.sources.table_columns import COLUMNS
 from kerasmi.data.sources.table_rows import Row, Rows
 from kerasmi.errors import DataError
 
-COLUMNS = (
-    "image",
-    "image_id",
-    "subject",
-    "study",
-    "view",
-    "split",
-    "text",
-    "findings",
-    "impression",
-)
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -41,8 +32,8 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 class Table(Source):
     """A CSV, TSV, JSON Lines or Parquet file with one row for each image.
 
-    Columns are found by our names (`COLUMNS`) or by those given; what has
-    neither is not there. Only `image` has to be.
+    Columns are found by our names (`COLUMNS`, in any capitals) or by those
+    given; what has neither is not there. Only `image` has to be.
     """
 
     name = "table"
@@ -80,7 +71,8 @@ class Table(Source):
             delimiter: Of a CSV; None follows from the file's name.
 
         Raises:
-            DataError: The file cannot be read, or lacks a column.
+            DataError: The file cannot be read, lacks a column, or has two
+                that may be the same.
         """
         self._file = Path(file)
         self._images = self._file.parent if images is None else Path(images)
@@ -97,19 +89,15 @@ class Table(Source):
             )
         self._rows = Rows(self._file, encoding, delimiter)
         self._encoding = encoding
-        self._columns = self._found(dict(columns or {}))
         if not isinstance(labels, Mapping):
             labels = {name: name for name in labels}
         self._labels = dict(labels)
+        self._told = dict(columns or {})
+        self._columns = self._found()
         self._values = dict(label_values or {})
         self._views = tuple(views)
         self._refuse_contradictions()
-        self._absent = {
-            column
-            for name, ours in _OUR_NAMES.items()
-            if name not in self._columns
-            for column in ours
-        }
+        self._first = frozenset(self._rows.columns)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -163,7 +151,11 @@ class Table(Source):
 
         Columns are those of the first rows: what came later would be lost.
         """
-        late = self._absent.intersection(row.values)
+        late = {
+            key
+            for key in row.values.keys() - self._first
+            if table_columns.ours(key, self._told)
+        }
         if late:
             raise DataError(
                 f"{origin}: has the key {min(late)!r}, which the first rows "
@@ -247,25 +239,24 @@ class Table(Source):
             return bool({"text", *_SECTIONS} & set(self._columns))
         return name in self._columns
 
-    def _found(self, columns: dict[str, str]) -> dict[str, str]:
+    def _found(self) -> dict[str, str]:
         """Returns the columns given, and those that have our names."""
-        unknown = set(columns) - set(COLUMNS)
+        unknown = set(self._told) - set(COLUMNS)
         if unknown:
             raise ValueError(
                 f"columns has the unknown key {min(unknown)!r}; it may have "
                 f"{', '.join(COLUMNS)}."
             )
-        for name, ours in _OUR_NAMES.items():
-            for column in ours:
-                if column in self._rows.columns:
-                    columns.setdefault(name, column)
+        columns = table_columns.found(
+            self._file, self._rows.columns, self._told, self._labels.values()
+        )
         if "image" not in columns:
             raise DataError(
                 f"{self._file}: has no column 'image'; say which it is "
                 f"(--image), of {', '.join(self._rows.columns)}."
                 f"{_other_delimiter(self._rows.columns)}"
             )
-        return {name: columns[name] for name in COLUMNS if name in columns}
+        return columns
 
     def _refuse_contradictions(self) -> None:
         used: dict[str, str] = {}
@@ -305,10 +296,6 @@ class _RowError(Exception):
 
 
 _SECTIONS = ("findings", "impression")
-_OUR_NAMES = {name: (name,) for name in COLUMNS} | {
-    "subject": ("subject", "subject_id"),
-    "study": ("study", "study_id"),
-}
 _NO_SUBJECT = (
     "no column tells the subject: every image counts as one, so images of one "
     "person may be in two sets; name the column that does (--subject)"

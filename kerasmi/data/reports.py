@@ -20,6 +20,7 @@ FINAL = ("finding", "impression", "conclusion", "recommendation")
 
 _HEADING = re.compile(r"\n ([A-Z ()/,-]+):\s")
 _BLANK = "\n \n"
+_EMPTY = re.compile(r"(?<=\n)(?=\n)")  # a line whose one space was lost
 # A name to what else the reports of MIMIC-CXR call it.
 _ALIASES = {
     "impression": (
@@ -82,9 +83,9 @@ def parse(text: str) -> list[Section]:
     first blank line of the last section becomes the `last_paragraph`.
 
     Args:
-        text: As in the file. In a copy most of whose lines have lost their
-            one space of indentation, on which the publishers' parser relies,
-            the space is put back.
+        text: As in the file. The publishers' parser relies on the one space
+            that every line begins with. In copies that lost it, it is put
+            back: in an empty line always, in others where most lack it.
 
     Returns:
         The sections in order: `preamble` first, or `full report` alone where
@@ -235,13 +236,13 @@ def _final_sections(text: str) -> list[tuple[str, str]]:
 
 
 def _indented(text: str) -> str:
-    """Puts back the space before lines, where most have lost it."""
+    """Puts back the space of empty lines, and of all where most lost it."""
     first, *others = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     # A title in the middle of its line is so in a copy without the space, too.
     kept = [line.startswith((" ", "\t")) for line in others if line.strip()]
     if 2 * sum(kept) < len(kept):
         others = [f" {line}" if line.strip() else " " for line in others]
-    return "\n".join([first, *others])
+    return _EMPTY.sub(" ", "\n".join([first, *others]))
 
 
 def _cut(text: str) -> list[Section]:

@@ -65,6 +65,16 @@ def test_a_copy_without_its_indentation_has_the_same_sections():
     assert found["impression"] == "Small right effusion"
 
 
+def test_a_blank_line_that_lost_its_space_is_still_one():
+    text = report("INDICATION: Cough.", "", "Clear lungs.", "", "No effusion.")
+    stripped = text.replace("\n \n", "\n\n")
+    assert stripped != text
+    assert reports.parse(stripped) == reports.parse(text)
+    assert reports.other_text(stripped) == "Clear lungs.\n \n No effusion."
+    stripped = PLAIN.replace("\n \n", "\n\n")
+    assert reports.parse(stripped) == reports.parse(PLAIN)
+
+
 READ_TWICE = """\
                                  WET READ: ___ 8:00 PM
   No change.

@@ -2,12 +2,14 @@
 
 What ends a sentence is decided mark by mark, since in reports most full
 stops after a digit are decimals or list numbers. Only three things are left
-out: list marks (`1.`, `(2)`, `a.`, `-`), section headings (`FINDINGS:`), and
-what holds neither a letter nor a digit.
+out: list marks (`1.`, `(2)`, `a.`, `II.`, `-`), section headings
+(`FINDINGS:`), and what holds neither a letter nor a digit.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from string import ascii_lowercase, ascii_uppercase
 
 MAX_SENTENCES = 32
 # What an import accepts in place of `split`.
@@ -45,9 +47,15 @@ _PLACE = r"(?:(?<!\S)|(?<=[a-z]{2}[.:;]))"
 _MARK = re.compile(
     _PLACE + r"\(?(\d{1,2})([.)])(?:(?<=\.),)?(?=\s|$|[A-Z][A-Za-z])"
 )
-# a. or a) or (a), before a word, or a number and a word.
-_LETTERED = re.compile(
-    _PLACE + r"(\(?)([A-Za-z])([.)])(?=\s?(?:\d[\d.]{0,5}\s?)?[^\W\d_]{2})"
+# a. or a) or (a), before a word, or a number and a word; II. and ii. likewise.
+_WORD_NEXT = r"(?=\s?(?:\d[\d.]{0,5}\s?)?[^\W\d_]{2})"
+_LETTERED = re.compile(_PLACE + r"(\(?)([A-Za-z])([.)])" + _WORD_NEXT)
+_ROMAN = re.compile(_PLACE + r"(\(?)([IVX]{1,4}|[ivx]{1,4})([.)])" + _WORD_NEXT)
+# What follows each: a mark that is not here in its turn is none.
+_LETTERS = dict([*pairwise(ascii_lowercase), *pairwise(ascii_uppercase)])
+_NUMERALS = "I II III IV V VI VII VIII IX X"
+_NUMERAL_AFTER = dict(
+    [*pairwise(_NUMERALS.split()), *pairwise(_NUMERALS.lower().split())]
 )
 # "of rib 2. The heart": after these words a number is no list mark.
 _COUNTED = re.compile(
@@ -124,10 +132,12 @@ def _settle(text: str) -> list[str]:
 
 def _fragments(text: str) -> Iterator[str]:
     text = _SPACES.sub(" ", _NEWLINE.sub("\n", text))
-    for block in _BREAK.split(text):
-        for item in _items(block):
-            for part in _lettered(item):
-                yield from _ends(" ".join(part.split()))
+    # A blank line between II. and III. ends no list.
+    for whole in _counted_up(text, _ROMAN, _NUMERAL_AFTER):
+        for block in _BREAK.split(whole):
+            for item in _items(block):
+                for part in _counted_up(item, _LETTERED, _LETTERS):
+                    yield from _ends(" ".join(part.split()))
 
 
 def _items(block: str) -> Iterator[str]:
@@ -155,24 +165,33 @@ def _items(block: str) -> Iterator[str]:
     yield block[start:]
 
 
-def _lettered(item: str) -> Iterator[str]:
-    """Cuts at `a. ... b. ...` and leaves the letters out."""
+def _counted_up(
+    text: str, pattern: re.Pattern[str], after: Mapping[str, str]
+) -> Iterator[str]:
+    """Cuts at `a. ... b. ...` or `I. ... II. ...` and leaves the marks out.
+
+    Args:
+        text: May hold several such lists.
+        pattern: A mark: what opens it, its letters, what closes it.
+        after: Letters to those of the mark that must follow.
+    """
+    firsts = after.keys() - set(after.values())
     lists: list[list[re.Match[str]]] = []
-    for mark in filter(lambda m: _begins(item, m), _LETTERED.finditer(item)):
-        if mark[2] in "aA":
+    for mark in filter(lambda m: _begins(text, m), pattern.finditer(text)):
+        if mark[2] in firsts:
             lists.append([mark])
-        elif lists and _next(lists[-1][-1]) == mark.groups():
+        elif lists and _next(lists[-1][-1], after) == mark.groups():
             lists[-1].append(mark)
     start = 0
     for mark in (mark for marks in lists if len(marks) > 1 for mark in marks):
-        yield item[start : mark.start()]
+        yield text[start : mark.start()]
         start = mark.end()
-    yield item[start:]
+    yield text[start:]
 
 
-def _next(mark: re.Match[str]) -> tuple[str, ...]:
-    """Returns what the mark after a lettered one consists of."""
-    return mark[1], chr(ord(mark[2]) + 1), mark[3]
+def _next(mark: re.Match[str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns what the mark after another consists of."""
+    return mark[1], after.get(mark[2], ""), mark[3]
 
 
 def _begins(item: str, mark: re.Match[str]) -> bool:

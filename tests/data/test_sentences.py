@@ -74,7 +74,24 @@ from kerasmi.data.sentences import split
             "a. One mass. b. Big one. c. Clear.",
             ["One mass.", "Big one.", "Clear."],
         ),
+        # roman lists
+        (
+            "I. Edema. II. Small effusion. III. No pneumothorax.",
+            ["Edema.", "Small effusion.", "No pneumothorax."],
+        ),
+        ("(I) Edema\n(II) Big heart", ["Edema", "Big heart"]),
+        ("i) Edema.\n\nii) Big heart.", ["Edema.", "Big heart."]),
+        (
+            "IMPRESSION: I.Edema.II.Big heart.\n\nIII. 3 cm mass.",
+            ["Edema.", "Big heart.", "3 cm mass."],
+        ),
+        (
+            "I. Edema of grade II. No nodes. II. Big heart.",
+            ["Edema of grade II.", "No nodes.", "Big heart."],
+        ),
         # none
+        ("Now of grade I. No nodes. Once of grade II. Large heart.", 4),
+        ("Access: IV. No air.", ["Access: IV.", "No air."]),
         ("Hepatitis A. Clear lungs. Hepatitis B. Large heart.", 4),
         ("A. Doe read it. C. difficile is gone.", 2),
         ("Read by Dr. A. B. Doe. Lungs are clear.", 2),

@@ -1,5 +1,7 @@
 import gzip
 import json
+from datetime import datetime
+from decimal import Decimal
 
 import numpy as np
 import own_tables
@@ -433,8 +435,67 @@ def test_wrong_lines_of_json_are_refused_alone(tmp_path):
     ]
     assert "no JSON" in reasons[0]
     assert "no JSON object" in reasons[1]
-    assert "a list" in reasons[2]
+    assert reasons[2] == "column subject is a list, not a text or a number"
     assert "store it as text" in reasons[3]
+
+
+UNASKED = [
+    {"meta": {"age": 5}, "tags": ["x"], "dose": 1e300},
+    {"meta": {"age": 6}, "tags": [], "dose": 2.0},
+]
+
+
+def as_columns(rows, file):
+    """Parquet, with types that JSON does not have beside them."""
+    typed = [
+        {**row, "seen": datetime(2020, 1, n), "size": Decimal("1.5"), "a.b": n}
+        for n, row in enumerate(rows, 1)
+    ]
+    as_parquet(typed, file)
+
+
+@pytest.mark.parametrize("name", ["own.jsonl", "own.parquet"])
+def test_columns_that_nobody_asked_for_refuse_no_row(tmp_path, name):
+    rows = [
+        {"image": f"{n}.png", "subject": n, "text": "Clear.", **unasked}
+        for n, unasked in enumerate(UNASKED)
+    ]
+    file = tmp_path / name
+    if name == "own.parquet":
+        as_columns(rows, file)
+    else:
+        file.write_text(as_lines(rows))
+    found, refused, _ = items(file)
+    assert refused == []
+    assert [item.subject_id for item in found] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ("meta", "a dict, not a text"),
+        ("tags", "a list, not a text"),
+        ("dose", "a number too large to be exact"),
+        ("seen", "a datetime, not a text"),
+        ("size", "a Decimal, not a text"),
+    ],
+)
+def test_a_column_asked_for_that_is_no_text_is_named(tmp_path, column, what):
+    rows = [{"image": f"{n}.png", **cells} for n, cells in enumerate(UNASKED)]
+    as_columns(rows, tmp_path / "own.parquet")
+    files = [tmp_path / "own.parquet"]
+    if column in UNASKED[0]:
+        files.append(write(tmp_path, as_lines(rows), "own.jsonl"))
+    for file in files:
+        _, refused, _ = items(file, columns={"text": column})
+        assert refused[0][1].startswith(f"column {column} is {what}")
+
+
+def test_a_name_with_a_dot_is_a_column_of_parquet(tmp_path):
+    as_columns([{"image": "1.png"}], tmp_path / "own.parquet")
+    told = {"image": "p{a.b}.png", "study": "a.b"}
+    (item,), _, _ = items(tmp_path / "own.parquet", columns=told)
+    assert (item.image_id, item.study_id) == ("p1.png", "1")
 
 
 def test_options_tell_what_decides_the_items_and_no_path(own):

@@ -97,7 +97,6 @@ class Table(Source):
         self._values = dict(label_values or {})
         self._views = tuple(views)
         self._refuse_contradictions()
-        self._first = frozenset(self._rows.columns)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -125,7 +124,7 @@ class Table(Source):
             audit.warn(_NO_SUBJECT)
         if not self._has("text"):
             audit.note(_NO_TEXT)
-        for row in self._rows:
+        for row in self._rows.read(self._used()):
             audit.count("rows read")
             origin = f"{self._file.name}:{row.number}"
             if row.fault:
@@ -151,11 +150,7 @@ class Table(Source):
 
         Columns are those of the first rows: what came later would be lost.
         """
-        late = {
-            key
-            for key in row.values.keys() - self._first
-            if table_columns.ours(key, self._told)
-        }
+        late = {key for key in row.late if table_columns.ours(key, self._told)}
         if late:
             raise DataError(
                 f"{origin}: has the key {min(late)!r}, which the first rows "
@@ -275,6 +270,14 @@ class Table(Source):
                 f"{self._file}: views are to be kept, but which column is "
                 "the view is not said (--view)."
             )
+
+    def _used(self) -> tuple[str, ...]:
+        """Returns the columns that items are made of, each once."""
+        named = [*self._columns.values(), *self._labels.values()]
+        image = self._columns["image"]
+        if _FIELD.search(image):
+            named = [*_FIELD.findall(image), *named[1:]]
+        return tuple(dict.fromkeys(named))
 
     def _require(self, column: str) -> None:
         if column in self._rows.columns:

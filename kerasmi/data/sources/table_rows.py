@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -29,13 +29,15 @@ class Row(NamedTuple):
     Attributes:
         number: As a spreadsheet counts, the header being row 1; JSON Lines
             and Parquet count from 1.
-        values: Column to text, `""` where nothing stands.
+        values: Column asked for to text, `""` where nothing stands.
         fault: What is wrong with the row, else `""`.
+        late: Keys of JSON Lines that are none of the columns.
     """
 
     number: int
     values: dict[str, str]
     fault: str = ""
+    late: frozenset[str] = frozenset()
 
 
 class Rows:
@@ -80,10 +82,20 @@ class Rows:
         self._delimiter = delimiter or _DELIMITERS.get(self._kind, "")
         self.columns = self._columns()
 
-    def __iter__(self) -> Iterator[Row]:
+    def read(self, columns: Collection[str]) -> Iterator[Row]:
+        """Yields the rows; what other columns hold is not looked at.
+
+        Args:
+            columns: Some of `columns`.
+
+        Raises:
+            DataError: The file cannot be read, or is damaged.
+        """
         if self._kind == _PARQUET:
-            return self._parquet()
-        return self._objects() if self._kind in _LINES else self._table()
+            return self._parquet(columns)
+        if self._kind in _LINES:
+            return self._json(columns)
+        return self._table(columns)
 
     def _columns(self) -> tuple[str, ...]:
         """Returns their names; of JSON Lines, all that its first rows have."""
@@ -91,13 +103,15 @@ class Rows:
             with self._reading():
                 return tuple(_pyarrow(self._file).schema_arrow.names)
         if self._kind in _LINES:
-            first = list(itertools.islice(self._objects(), _FIRST))
-            found = dict.fromkeys(n for row in first for n in row.values)
+            lines = itertools.islice(self._objects(), _FIRST)
+            number, keys, what = next(lines, (1, {}, ""))
+            found = dict.fromkeys(keys)
+            for _, keys, _ in lines:
+                found.update(dict.fromkeys(keys))
             if not found:
-                what = first[0].fault if first else "it is empty"
                 raise DataError(
-                    f"{self._file}: row {first[0].number if first else 1}:"
-                    f" {what}; expected an object in each line, such as"
+                    f"{self._file}: row {number}: {what or 'it is empty'};"
+                    " expected an object in each line, such as"
                     ' {"image": "a.png"}.'
                 )
             return tuple(found)
@@ -116,13 +130,15 @@ class Rows:
             )
         return tuple(names)
 
-    def _table(self) -> Iterator[Row]:
+    def _table(self, columns: Collection[str]) -> Iterator[Row]:
+        wanted = frozenset(columns)
         with self._reading():
             for number, fields in enumerate(self._records(), 1):
                 # A spreadsheet's empty row is a line of delimiters alone.
                 if number == 1 or not any(map(str.strip, fields)):
                     continue
-                values = dict(zip(self.columns, fields, strict=False))
+                cells = zip(self.columns, fields, strict=False)
+                values = {name: cell for name, cell in cells if name in wanted}
                 fault = ""
                 if len(fields) != len(self.columns):
                     fault = (
@@ -146,7 +162,17 @@ class Rows:
                 f"no row of a table: {error}; is a quote left open?"
             ) from error
 
-    def _objects(self) -> Iterator[Row]:
+    def _json(self, columns: Collection[str]) -> Iterator[Row]:
+        known = frozenset(self.columns)
+        for number, found, fault in self._objects():
+            if fault:
+                yield Row(number, {}, fault)
+            else:
+                row = _row(number, found, columns)
+                yield row._replace(late=frozenset(found.keys() - known))
+
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any], str]]:
+        """Yields number, keys and fault of each line."""
         with self._reading():
             for number, line in enumerate(self._lines(), 1):
                 if not line.strip():
@@ -154,26 +180,28 @@ class Rows:
                 try:
                     found = json.loads(line, object_pairs_hook=_unique)
                 except KeyError as error:
-                    yield Row(number, {}, f"it has {error} twice")
+                    yield number, {}, f"it has {error} twice"
                     continue
                 except (ValueError, RecursionError):
-                    yield Row(number, {}, "it is no JSON")
+                    yield number, {}, "it is no JSON"
                     continue
-                if not isinstance(found, dict):
-                    yield Row(number, {}, "it is no JSON object")
-                    continue
-                yield _row(number, found)
+                if isinstance(found, dict):
+                    yield number, found, ""
+                else:
+                    yield number, {}, "it is no JSON object"
 
-    def _parquet(self) -> Iterator[Row]:
+    def _parquet(self, columns: Collection[str]) -> Iterator[Row]:
         with self._reading():
-            batches = _pyarrow(self._file).iter_batches(batch_size=1024)
+            batches = _pyarrow(self._file).iter_batches(
+                batch_size=1024, columns=list(columns)
+            )
         number = 0
         while True:
             with self._reading(), _arrow(self._file):
                 batch = next(batches, None)
                 rows = [] if batch is None else batch.to_pylist()
             for number, found in enumerate(rows, number + 1):  # noqa: B020
-                yield _row(number, found)
+                yield _row(number, found, columns)
             if batch is None:
                 return
 
@@ -236,13 +264,16 @@ class Rows:
             ) from error
 
 
-def _row(number: int, found: dict[str, Any]) -> Row:
+def _row(number: int, found: dict[str, Any], columns: Collection[str]) -> Row:
     values, faults = {}, []
-    for name, value in found.items():
+    for name in columns:
+        if name not in found:
+            continue
         try:
-            values[name] = _text(value)
+            values[name] = _text(found[name])
         except ValueError as error:
-            faults.append(f"{name!r} is {error}")
+            # Not quoted: an import's message leaves out what is.
+            faults.append(f"column {name} is {error}")
     return Row(number, values, "; ".join(faults))
 
 

@@ -19,6 +19,11 @@ UNEVEN = (
     "they cannot share evenly. Use batches of a multiple of the devices, and "
     "drop the remainder."
 )
+IDLE = (
+    "A device got no image of this batch: there are fewer images than devices "
+    "share, as in a last batch. Use batches of a multiple of the devices, and "
+    "drop the remainder."
+)
 NO_NEGATIVES = (
     "This batch has no negative pair: all its images with a text are of one "
     "study, or none has a text. Use a larger batch, shuffle the data, or leave "
@@ -306,6 +311,22 @@ def even(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     check = tf.debugging.assert_equal(sizes, sizes[:1], message=UNEVEN)
     with tf.control_dependencies([] if check is None else [check]):
         return {name: tf.identity(each) for name, each in inputs.items()}
+
+
+def not_idle(images: Tensor) -> Tensor:
+    """The same images, refused where this replica has none of a batch.
+
+    Args:
+        images: of one replica, a row for each.
+
+    Raises:
+        tf.errors.InvalidArgumentError: there is no row.
+    """
+    if num_replicas() == 1 or not in_replica():
+        return images
+    check = tf.debugging.assert_positive(tf.shape(images)[0], message=IDLE)
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(images)
 
 
 def own(gathered: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasmi import build, distribute
+from kerasmi import build, distribute, launching
 from kerasmi.data.dataset import Dataset
 from kerasmi.evaluation import trouble
 from kerasmi.models import loss_scale
@@ -81,7 +81,15 @@ def _devices() -> Check:
     text = f"{name}; CPU threads: {threads}"
     if not found:
         text += ". Recipes of the paper's scale need a GPU"
-    return Check("devices", True, text)
+    unseen = [] if found else launching.visible_gpus(1, 1)
+    if unseen:
+        text += (
+            f". This machine has {counted(len(unseen), 'GPU')}, which"
+            " TensorFlow cannot use: pip install 'tensorflow[and-cuda]' of the"
+            " same version, and look at the driver; or set"
+            " CUDA_VISIBLE_DEVICES= to train on the CPU"
+        )
+    return Check("devices", not unseen, text)
 
 
 def _disk(model: ImageTextModel, folder: Path) -> Check:

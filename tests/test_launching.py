@@ -106,6 +106,19 @@ main(["launch", "--workers", "2", "local_mine"])
 """
 
 
+@pytest.mark.parametrize("restarts", [[], ["--restarts", "0"]])
+def test_the_command_that_goes_on_restarts_as_often(monkeypatch, restarts):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "run", interrupted)
+    words = ["launch", "--workers", "2", *restarts, "local_mine"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 130
+    told = done.stderr.strip()
+    assert told.endswith(f"Continue with: kerasmi {' '.join(words)} --resume")
+
+
 @pytest.mark.parametrize("number", interruption.SIGNALS)
 def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, hang_ups, number):
     worker = tmp_path / "python"

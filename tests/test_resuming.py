@@ -241,6 +241,21 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_used(
     assert_the_same(tmp_path, model, history, whole)
 
 
+def test_the_last_two_checkpoints_and_the_best_ones_are_kept(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(resuming, "OVERHEAD", 1e9)  # one after each epoch
+    _, history = train(tmp_path)
+    folder = tmp_path / "checkpoint"
+    assert checkpoint_files.positions(folder) == [Position(2), Position(3)]
+    before, *_ = history[SCORE][:-1].nlargest(1).index + 1
+    best = {before, history[SCORE].idxmax() + 1}
+    kept = {Position(n).file for n in (2, 3)}
+    kept |= {checkpoint_files.best_file(n) for n in best}
+    named = {path.name for path in folder.iterdir()}
+    assert named == kept | {f"{name}.sha256" for name in kept}
+
+
 def two_checkpoints(folder):
     """Checkpoints after epochs 1 and 2, and a log that grew with them."""
     (folder / "history.csv").write_text("12345")

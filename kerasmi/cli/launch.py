@@ -8,6 +8,8 @@ import click
 
 from kerasmi.cli.base import InterruptedRunError, Verb
 
+_RESTARTS = 3
+
 
 @click.command(
     cls=Verb,
@@ -27,7 +29,7 @@ from kerasmi.cli.base import InterruptedRunError, Verb
 @click.option(
     "--restarts",
     type=click.IntRange(min=0),
-    default=3,
+    default=_RESTARTS,
     show_default=True,
     help="How often all workers are started anew, with --resume, when one of"
     " them was killed.",
@@ -62,7 +64,9 @@ def launch(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
                 devices=_devices(arguments),
             )
     except KeyboardInterrupt:
-        words = ["kerasmi", "launch", "--workers", str(workers), *arguments]
+        words = ["kerasmi", "launch", "--workers", str(workers)]
+        words += ["--restarts", str(restarts)] if restarts != _RESTARTS else []
+        words += arguments
         words += [] if "--resume" in arguments else ["--resume"]
         raise InterruptedRunError(
             f"Interrupted. Continue with: {shlex.join(words)}"

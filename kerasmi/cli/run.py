@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ _SERVICE = "--data-service"
 
 if TYPE_CHECKING:
     from kerasmi.recipe import Recipe
-    from kerasmi.reporter import Reporter
     from kerasmi.runs import Run
 
 
@@ -136,20 +135,21 @@ def run(
         asked = runs.Run(folder, loaded)
         if resume:
             asked.check(resume)
-        _describe(asked, devices, deterministic)
+        _describe(asked, devices, deterministic, services)
         asked.check(resume)  # last: elsewhere it would do what is told
         return
     recipes.check_ready(loaded, recipe)
+    words = ["kerasmi", "run", recipe, *overrides, "--resume"]
+    words += ["--output", str(output)] if output else []
+    words += ["--devices", str(devices)] if devices > 1 else []
+    words += [] if deterministic else ["--no-deterministic"]
+    words += [word for each in services for word in (_SERVICE, each)]
+    again = shlex.join(words)
     if not cluster.here().is_chief:
-        _assist(loaded, folder, devices, deterministic, services)
+        _assist(loaded, folder, devices, deterministic, services, again)
         return
     with runs.Run.create(folder, loaded, resume=resume) as made:
-        again = ["kerasmi", "run", recipe, *overrides, "--resume"]
-        again += ["--output", str(output)] if output else []
-        again += ["--devices", str(devices)] if devices > 1 else []
-        again += [] if deterministic else ["--no-deterministic"]
-        again += [word for each in services for word in (_SERVICE, each)]
-        _work(made, devices, deterministic, services, shlex.join(again))
+        _work(made, devices, deterministic, services, again)
     click.echo(folder)
 
 
@@ -159,6 +159,7 @@ def _assist(
     devices: int,
     deterministic: bool,
     services: tuple[str, ...],
+    again: str,
 ) -> None:
     """The part of a worker that is not the chief: silent, on a copy."""
     from kerasmi.reporter import Reporter
@@ -166,7 +167,10 @@ def _assist(
 
     # it has come together with the chief, which has made the folder before
     experiment = _start(recipe, devices, deterministic)
-    with WorkerRun.copy(folder, recipe) as copied:
+    with (
+        WorkerRun.copy(folder, recipe) as copied,
+        _served(services, copied, _on_stderr, again),
+    ):
         experiment.run(
             recipe, copied, Reporter(), devices=devices, services=services
         )
@@ -191,7 +195,10 @@ def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
 
 @contextlib.contextmanager
 def _served(
-    services: tuple[str, ...], run: "Run", reporter: "Reporter", again: str
+    services: tuple[str, ...],
+    run: "Run",
+    tell: Callable[[str], None],
+    again: str,
 ) -> Iterator[None]:
     """Checks the servers, and ends the process when one has died."""
     from kerasmi.data import service
@@ -203,7 +210,7 @@ def _served(
         # on a full disk the line on the screen is what counts
         with contextlib.suppress(OSError):
             RunLog(run.path / LOG, Reporter()).warning(text)
-        reporter.message(
+        tell(
             f"Error: {text}. Start it, if it is not there again, and continue "
             f"with: {again}"
         )
@@ -215,8 +222,18 @@ def _served(
         yield
 
 
-def _describe(run: "Run", devices: int, deterministic: bool) -> None:
+def _on_stderr(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _describe(
+    run: "Run", devices: int, deterministic: bool, services: tuple[str, ...]
+) -> None:
     experiment = _start(run.recipe, devices, deterministic)
+    if services:
+        from kerasmi.data import service
+
+        service.check(services)
     with quiet():
         lines = experiment.describe(run.recipe, run.data_folder, devices)
     width = max(len(name) for name, _ in lines)
@@ -239,7 +256,7 @@ def _work(
             experiment = _start(run.recipe, devices, deterministic)
             with (
                 ConsoleReporter() as reporter,
-                _served(services, run, reporter, again),
+                _served(services, run, reporter.message, again),
             ):
                 experiment.run(
                     run.recipe,

@@ -41,7 +41,8 @@ def selftest(
 
     Looks at devices and disk, at one batch's negatives, at the gradient in
     both encoders and the critic, and learns that batch by heart. Exit status
-    1 where something is wrong. A phantom is drawn small, and thrown away.
+    1 where something is wrong. A phantom is drawn small, unless data.images
+    is given, and thrown away.
     """
     import tempfile
 
@@ -59,8 +60,8 @@ def selftest(
         # enough images for a batch, drawn in a second
         train = 2 * loaded.pretrain.batch_size
         images = f"{{train: {train}, validation: 8, test: 8}}"
-        small = (f"data.images={images}", "retrain.labels=2")
-        loaded = recipes.load(recipe, (*overrides, *small))
+        small = (f"data.images={images}", *overrides, "retrain.labels=2")
+        loaded = recipes.load(recipe, small)
     failed = 0
     with tempfile.TemporaryDirectory() as drawn:
         module = library("selftest")

@@ -107,6 +107,7 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
     ) -> Tensor:
         """As the functional model; no gradient is made of a frozen `lower`."""
         pair_inputs.check_images(inputs)
+        inputs = distribute.not_idle(inputs)
         if self.encoder_mode == "tuned":
             return super().call(inputs, training=training, mask=mask)
         local_map = self.image_encoder.lower(inputs, training=False)

@@ -185,6 +185,23 @@ def test_wrong_data_leaves_nothing_behind(kerasmi, played, tmp_path):
     assert _files(tmp_path) == []
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_server_that_is_none_is_refused(kerasmi, played, tmp_path, more):
+    result = kerasmi("run", "local_mine", "--data-service", "nonsense", *more)
+    _one_error(result, "--data-service", "HOST:PORT", "'nonsense'")
+    assert _files(tmp_path) == []
+
+
+def test_every_worker_looks_after_the_servers(kerasmi, played, monkeypatch):
+    kerasmi("run", "local_mine", "--output", "here")
+    second = types.SimpleNamespace(is_many=True, is_chief=False)
+    monkeypatch.setattr("kerasmi.cluster.here", lambda: second)
+    words = ("run", "local_mine", "--output", "here", "--resume")
+    assert kerasmi(*words).exit_code == 0
+    result = kerasmi(*words, "--data-service", "127.0.0.1:1")
+    _one_error(result, "127.0.0.1:1 does not answer", "kerasmi data serve")
+
+
 # What goes wrong on the way
 
 

@@ -42,6 +42,15 @@ def test_a_recipe_without_an_objective_is_refused():
     assert "image_only: has no objective" in line
 
 
+def test_a_gpu_that_tensorflow_does_not_see_is_told(monkeypatch):
+    monkeypatch.setattr(selftest.launching, "visible_gpus", lambda *_: [])
+    assert selftest._devices().passed
+    monkeypatch.setattr(selftest.launching, "visible_gpus", lambda *_: ["0"])
+    found = selftest._devices()
+    assert not found.passed
+    assert "This machine has 1 GPU, which TensorFlow cannot use" in found.text
+
+
 def test_a_batch_of_one_study_has_no_negatives():
     batch = {
         name: tf.constant(value)

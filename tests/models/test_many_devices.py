@@ -192,6 +192,21 @@ def test_a_classifier_takes_an_uneven_batch_as_one_device_does(
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("mode", ["frozen", "tuned"])
+def test_a_classifier_refuses_a_batch_that_leaves_a_device_idle(
+    two_devices, verb, mode
+):
+    images = np.zeros((5, 16, 16, 1), np.float32)  # 2 and 2, then 1 and none
+    targets = np.zeros((5, 1), np.float32)
+    with two_devices.scope():
+        made = ImageClassifier(image_encoder(), ("A",), trainable=mode)
+        made.compile(keras.optimizers.SGD(0.05))
+    given = (images,) if verb == "predict" else (images, targets)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="got no image"):
+        getattr(made, verb)(*given, batch_size=4, verbose=0)
+
+
 def test_a_block_diagonal_keeps_order_and_gradient(two_devices):
     values = np.arange(1.0, 9.0, dtype="float32").reshape(4, 2)
 

@@ -242,7 +242,11 @@ class Plan:
             "SELECT subject_id FROM studies WHERE study_id = ?", item.study_id
         )
         if owner is not None and owner[0] != item.subject_id:
-            return "study", "its study has images of another subject"
+            return "study", (
+                "its study has images of another subject; ids of studies must "
+                "differ between subjects: join subject and study into one id, "
+                "or leave the column out"
+            )
         return None
 
     def _insert(self, item: Item, split: str, state: tuple[int, int]) -> None:

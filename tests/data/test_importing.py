@@ -639,7 +639,7 @@ def made_of(tmp_path, changes):
     ("change", "reason"),
     [
         ({"image_id": "i2"}, "the same image_id as own.csv:4"),
-        ({"study": "s0"}, "study has images of another subject"),
+        ({"study": "s0"}, "study has images of another subject; ids of"),
         ({"subject": ""}, "subject_id is empty"),
         ({"image_id": "x" * 300}, "columns mixed up"),
         ({"image_id": "a\nb"}, "columns mixed up"),

@@ -76,6 +76,7 @@ def assemble(
     finally:
         seen.close()
     _tell_left_out(plan.audit, kept)
+    _tell_dark(plan.audit, kept)
     account = audit.Account(
         name=header["name"],
         source=header["source"],
@@ -199,6 +200,21 @@ def _tell_left_out(account: Audit, kept: Sequence[Part]) -> None:
         f"{MAX_SENTENCES} sentences: the last, {left_out:,} in all, are left "
         "out, those of the impression first; a function of your own "
         "(--splitter) may keep them"
+    )
+
+
+def _tell_dark(account: Audit, kept: Sequence[Part]) -> None:
+    """Tells of 16-bit images that are nearly black by the range they lie in."""
+    dark = sum(part.dark for part in kept)
+    if not dark:
+        return
+    account.count("kept: 16 bits, below a quarter of their range", dark)
+    account.warn(
+        f"{counted(dark, 'image')} of 16 bits "
+        f"{'stays' if dark == 1 else 'stay'} below a quarter of their range, "
+        "so nearly black: perhaps 10 or 12 bits that were written as 16; "
+        "--intensity percentile, to a new folder, gives each image its own "
+        "range"
     )
 
 

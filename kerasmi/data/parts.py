@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from kerasmi.data import publishing, sentences, wire
+from kerasmi.data.pixels import Converted
 from kerasmi.data.plan import Chunk
 from kerasmi.data.probes import ImageRefused
 from kerasmi.data.register import Register
@@ -21,7 +22,7 @@ from kerasmi.errors import DataError
 
 CHECK = "image"  # that a part's images are refused by
 Splitter = Callable[[str], Sequence[str]]
-Outcome = tuple[Item, bytes | ImageRefused]
+Outcome = tuple[Item, Converted | ImageRefused]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Part:
         with_text: Those with a sentence.
         longer: Those whose text has more sentences than are kept.
         left_out: Sentences of these that are not kept.
+        dark: Those whose image is `Converted.dark`.
         bytes: Size of its file.
         sha256: Hash of its file.
         rows_sha256: Hash of the file of its rows.
@@ -49,6 +51,7 @@ class Part:
     with_text: int
     longer: int
     left_out: int
+    dark: int
     bytes: int
     sha256: str
     rows_sha256: str
@@ -110,7 +113,7 @@ class Parts:
 
         Args:
             chunk: What it is made of.
-            outcomes: The items of the chunk with PNG or refusal.
+            outcomes: The items of the chunk with image or refusal.
 
         Raises:
             DataError: The disk is full, or the splitter does not split.
@@ -133,17 +136,18 @@ class Parts:
         index: Path,
     ) -> Part:
         register = Register(self._labels, self._size)
-        refused, left_out = [], []
+        refused, left_out, dark = [], [], 0
         with self._disk(), _Shard(shard, rows) as writer:
             for item, outcome in outcomes:
                 if isinstance(outcome, ImageRefused):
                     place = (item.image_id, item.origin, str(outcome))
                     refused.append((CHECK, *place))
                     continue
-                record = self._record(item, chunk.split, outcome)
+                record = self._record(item, chunk.split, outcome.png)
                 register.add(record)
                 writer.add(record, self._labels)
                 left_out.append(self._left_out(item, record))
+                dark += outcome.dark
         counts = register.counts().get(chunk.split, {})
         part = Part(
             digest=chunk.digest,
@@ -153,6 +157,7 @@ class Parts:
             with_text=counts.get("with_text", 0),
             longer=sum(number > 0 for number in left_out),
             left_out=sum(left_out),
+            dark=dark,
             bytes=shard.stat().st_size,
             sha256=sha256(shard),
             rows_sha256=sha256(rows),

@@ -1,10 +1,12 @@
 """Image files to gray PNGs, over all cores, in the order of the items."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
 from kerasmi.data import formats, stream
@@ -13,6 +15,27 @@ from kerasmi.data.probes import ImageRefused, Probe
 from kerasmi.data.sources.base import Item
 
 T = TypeVar("T")
+_QUARTER = 2**14  # of 16 bits
+
+
+class Converted(NamedTuple):
+    """A gray PNG.
+
+    Attributes:
+        png: Its bytes.
+        dark: Whether it has 16 bits and is below a quarter of their range;
+            never where its own percentiles became black and white.
+    """
+
+    png: bytes
+    dark: bool
+
+
+class _Decoded(NamedTuple):
+    """What `formats.to_pixels` gives."""
+
+    pixels: np.ndarray
+    deep: bool
 
 
 class _Sent(NamedTuple):
@@ -21,6 +44,7 @@ class _Sent(NamedTuple):
     key: Any
     known: Probe | None
     reason: str
+    own_range: bool
 
 
 def convert(
@@ -30,7 +54,7 @@ def convert(
     size: int,
     intensity: str = "auto",
     workers: int | None = None,
-) -> Iterator[tuple[T, bytes | ImageRefused]]:
+) -> Iterator[tuple[T, Converted | ImageRefused]]:
     """Decodes, scales and encodes images.
 
     Files are read by one thread, decoded by `workers`; a few images are in
@@ -44,8 +68,8 @@ def convert(
         workers: Images decoded at once; None is one for each core.
 
     Yields:
-        Each key with the bytes of a gray PNG, or with why there is none, in
-        the order of the items.
+        Each key with a gray PNG, or with why there is none, in the order of
+        the items.
     """
     workers = workers or cores()
     sent: deque[_Sent] = deque()
@@ -59,9 +83,10 @@ def convert(
                     known = formats.probe(content)
                     image = formats.prepare(content, known, intensity)
                 except ImageRefused as error:
-                    sent.append(_Sent(key, None, str(error)))
+                    sent.append(_Sent(key, None, str(error), False))
                     continue
-                sent.append(_Sent(key, known, ""))
+                own_range = math.isnan(image["range"][0])
+                sent.append(_Sent(key, known, "", own_range))
                 yield image
         # TensorFlow would wrap it in an error of its own.
         except BaseException as error:
@@ -70,12 +95,12 @@ def convert(
     results = _results(_pipeline(read, size, workers))
     for outcome in results:
         yield from _refused(sent)
-        if not sent and not isinstance(outcome, bytes):
+        if not sent and not isinstance(outcome, _Decoded):
             raise outcome  # of no image
-        key, known, _ = sent.popleft()
-        if known is None or isinstance(outcome, bytes):
-            yield key, outcome
-        else:
+        key, known, _, own_range = sent.popleft()
+        if isinstance(outcome, _Decoded):
+            yield key, _converted(outcome, own_range)
+        elif known is not None:
             yield key, formats.refusal(outcome, known)
     yield from _refused(sent)
     if failure:
@@ -102,7 +127,12 @@ def _pipeline(read: Any, size: int, workers: int) -> tf.data.Dataset:
     return made.prefetch(workers).with_options(options)
 
 
-def _results(made: tf.data.Dataset) -> Iterator[bytes | tf.errors.OpError]:
+def _converted(image: _Decoded, own_range: bool) -> Converted:
+    dark = image.deep and not own_range and image.pixels.max() < _QUARTER
+    return Converted(formats.encode(*image), bool(dark))
+
+
+def _results(made: tf.data.Dataset) -> Iterator[_Decoded | tf.errors.OpError]:
     """Yields results and errors; after an error the next image follows."""
     iterator = iter(made)
     while True:
@@ -113,10 +143,10 @@ def _results(made: tf.data.Dataset) -> Iterator[bytes | tf.errors.OpError]:
         except tf.errors.OpError as error:
             yield error
         else:
-            yield formats.encode(pixels.numpy(), deep.numpy())
+            yield _Decoded(pixels.numpy(), bool(deep.numpy()))
 
 
 def _refused(sent: deque[_Sent]) -> Iterator[tuple[Any, ImageRefused]]:
     while sent and sent[0].known is None:
-        key, _, reason = sent.popleft()
+        key, _, reason, _ = sent.popleft()
         yield key, ImageRefused(reason)

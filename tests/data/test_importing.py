@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import os
 import resource
@@ -994,6 +995,45 @@ def test_sentences_that_are_left_out_are_told(tmp_path, out):
     text = (out / "audit.md").read_text()
     assert "| kept: text of more than 32 sentences | 2 |" in text
     assert "| left out: last sentences of these texts | 9 |" in text
+
+
+def write_deep(table, numbers, bits):
+    """Gives pictures of a table 16 bits, of which few are used."""
+    for number in numbers:
+        pixels = np.random.default_rng(number).integers(0, 2**bits, (8, 8))
+        pixels[0, 0] = 2**bits - 1
+        deep = Image.fromarray(pixels.astype(np.uint16))
+        deep.save(table.parent / f"{number:04d}.png")
+
+
+def test_images_of_12_bits_kept_as_16_are_told_and_stay_as_they_are(table, out):
+    write_deep(table, (0, 5), bits=12)
+    write_deep(table, (9,), bits=14)
+    write_deep(table, (11,), bits=15)
+    interrupt(table, out)  # what is told is of shards made before, too
+    listener = Listener()
+    made = load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(
+        f"{out}: 3 images of 16 bits stay below a quarter of their range, so "
+        "nearly black"
+    )
+    assert "--intensity percentile" in said
+    text = (out / "audit.md").read_text()
+    assert "| kept: 16 bits, below a quarter of their range | 3 |" in text
+    assert said.removeprefix(f"{out}: ").removesuffix(".") in text
+    found = {r.image_id: r for s in made.counts for r in records.read(made, s)}
+    kept = np.asarray(Image.open(io.BytesIO(found["0005.png"].image)))
+    given = np.asarray(Image.open(table.parent / "0005.png"))
+    np.testing.assert_array_equal(kept, given)
+
+
+def test_dark_images_given_their_own_range_are_not_told(table, out):
+    write_deep(table, (0, 5), bits=12)
+    listener = Listener()
+    load(table, out, reporter=listener, intensity="percentile")
+    assert listener.warnings == []
+    assert "16 bits" not in (out / "audit.md").read_text()
 
 
 def test_of_a_users_splitter_nothing_is_told_to_be_left_out(tmp_path, out):

@@ -53,7 +53,7 @@ class Contents:
             ImageRefused: There is no such file, or it is too large.
             DataError: The archive is broken or holds a path out of itself.
         """
-        found = _status(item.image)
+        found = _status(item.image, item.sought)
         size = found.st_size
         if item.member:
             size = self._archive(item.image).size(item.member)
@@ -74,7 +74,7 @@ class Contents:
             if item.member:
                 stream = self._archive(item.image).open(item.member)
             else:
-                _status(item.image)
+                _status(item.image, item.sought)
                 stream = item.image.open("rb")
             with stream:
                 content = stream.read(self._limit + 1)
@@ -141,7 +141,7 @@ class _Archive(abc.ABC):
         try:
             return self._sizes[str(PurePosixPath(name))]
         except KeyError:
-            raise _absent("the archive has no such file", name) from None
+            raise _absent(f"in {self._file}", name) from None
 
     @abc.abstractmethod
     def open(self, name: str) -> IO[bytes]:
@@ -235,12 +235,12 @@ class _Unpacked(_Archive):
         return (self._folder / str(number)).open("rb")
 
 
-def _status(file: Path) -> os.stat_result:
+def _status(file: Path, sought: str) -> os.stat_result:
     """Returns the status of a regular file, its links followed."""
     try:
         found = file.stat()
     except FileNotFoundError:
-        raise _absent("there is no such file", str(file)) from None
+        raise _absent(sought, str(file)) from None
     except (OSError, ValueError) as error:
         raise ImageRefused(f"cannot be read: {reason(error)}") from error
     if not stat.S_ISREG(found.st_mode):
@@ -248,7 +248,8 @@ def _status(file: Path) -> os.stat_result:
     return found
 
 
-def _absent(what: str, path: str) -> ImageRefused:
+def _absent(sought: str, path: str) -> ImageRefused:
     """What to say of a missing file; of a path of Windows, that it is one."""
+    what = f"there is no such file {sought}".rstrip()
     hint = "; its path has \\ between folders, expected /"
     return ImageRefused(what + hint * ("\\" in path))

@@ -474,6 +474,49 @@ def test_a_file_that_is_no_image_is_refused_by_name(
     assert reason in row["reason"]
 
 
+def missing(table, out, images, path):
+    """What is told where one image of a table is at a path without a file."""
+    made = [{**row, "id": row["image"]} for row in own_tables.rows(24)]
+    for row in made:
+        row["image"] = f"files/{row['image']}"
+    made[3]["image"] = path
+    columns = (*own_tables.COLUMNS, "id")
+    own_tables.write_table(
+        table.parent, columns=columns, made=made, pictures=False
+    )
+    source = Table(table, images=images, columns={"image_id": "id"})
+    listener = Listener()
+    import_items(source, out, **SMALL, reporter=listener)
+    (row,) = refused(out)
+    (warning, *_) = listener.warnings
+    assert f"for: image file: {row['reason']}. " in warning
+    return row["reason"]
+
+
+def test_a_missing_image_is_told_with_the_folder_looked_in(
+    table, tmp_path, out
+):
+    images = tmp_path / "pictures"
+    shutil.copytree(table.parent, images / "files")
+    where = f"below {images} (--images)"
+    reason = missing(table, out, images, "Mrs Smith has a nodule.")
+    assert reason == f"there is no such file {where}"
+    reason = missing(table, out.with_name("again"), images, "files\\1.png")
+    assert reason.startswith(f"there is no such file {where}; its path has")
+    # of an absolute path the folder says nothing
+    reason = missing(table, out.with_name("root"), images, "/nowhere/1.png")
+    assert reason == "there is no such file"
+
+
+def test_a_missing_image_is_told_with_the_archive_looked_in(
+    table, tmp_path, out
+):
+    images = tmp_path / "own.zip"
+    in_zip(table.parent, images)
+    reason = missing(table, out, images, "Mrs Smith has a nodule.")
+    assert reason == f"there is no such file in {images}"
+
+
 def test_too_many_refused_stop_the_import_and_are_listed(table, out):
     for number in range(3):
         (table.parent / f"{number:04d}.png").write_bytes(b"no image")

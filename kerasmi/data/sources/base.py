@@ -29,6 +29,8 @@ class Item:
         source: Where the image came from.
         member: Its name in the archive, where `image` is one; else empty.
         origin: Where its row stands, `file:row`, for messages.
+        sought: Where its file is looked for, such as `below pictures`, for
+            messages; never an id or a text. Empty says nothing.
     """
 
     image_id: str
@@ -44,6 +46,7 @@ class Item:
     source: str = ""
     member: str = ""
     origin: str = ""
+    sought: str = ""
 
 
 class Audit:

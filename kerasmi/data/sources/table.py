@@ -183,6 +183,7 @@ class Table(Source):
             labels=self._read_labels(row),
             source=self._file.stem,
             origin=origin,
+            sought=self._sought(image),
         )
 
     def _path(self, row: Row) -> str:
@@ -198,6 +199,11 @@ class Table(Source):
         if self._archive and PurePath(path).is_absolute():
             raise _RowError("image path", "absolute, yet images are archived")
         return path
+
+    def _sought(self, path: str) -> str:
+        if PurePath(path).is_absolute():
+            return ""
+        return f"below {self._images} (--images)"
 
     def _split(self, row: Row) -> str:
         text = self._value(row, "split")

@@ -163,6 +163,21 @@ def test_a_path_may_be_a_pattern(tmp_path):
     assert [i.image_id for i in found] == ["1", "2"]
 
 
+def test_a_pattern_takes_cells_without_their_spaces_and_none_that_is_empty(
+    tmp_path,
+):
+    text = "folder,image_id\n x , 1\n,2\ny,  \n"
+    found, refused, _ = items(
+        write(tmp_path, text), columns={"image": "{folder}/{image_id}.png"}
+    )
+    assert [i.image for i in found] == [tmp_path / "x/1.png"]
+    assert [i.image_id for i in found] == ["1"]
+    assert refused == [
+        ("own.csv:3", "column folder is empty"),
+        ("own.csv:4", "column image_id is empty"),
+    ]
+
+
 def test_sections_are_taken_apart_from_the_text(tmp_path):
     text = "image,subject,findings,impression\n1.png,a,Clear.,Normal.\n"
     (item,), _, _ = items(write(tmp_path, text))

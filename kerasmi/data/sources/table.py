@@ -189,7 +189,7 @@ class Table(Source):
     def _path(self, row: Row) -> str:
         pattern = self._columns["image"]
         if _FIELD.search(pattern):
-            path = _FIELD.sub(lambda m: row.values.get(m[1], ""), pattern)
+            path = _FIELD.sub(lambda m: _filled(row, m[1]), pattern)
         else:
             path = self._value(row, "image")
         if not path:
@@ -302,6 +302,15 @@ class _RowError(Exception):
     def __init__(self, check: str, reason: str):
         super().__init__(reason)
         self.check = check
+
+
+def _filled(row: Row, column: str) -> str:
+    """Returns a cell of a pattern, which must hold something."""
+    cell = row.values.get(column, "").strip()
+    if not cell:
+        # Not quoted: an import's message leaves out what is.
+        raise _RowError("image path", f"column {column} is empty")
+    return cell
 
 
 _SECTIONS = ("findings", "impression")

@@ -19,6 +19,7 @@ from kerasmi.evaluation.region_examples import RegionExamples
 RECIPE, GRID = "recipe.yaml", "grid.yaml"
 EVALUATION = "evaluation"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST = 2**20  # bytes of YAML; a grid of ten thousand runs has less
 _INTERVAL = ("value", "low", "high", "chance")
 _AUCS = (
     ("task", "label", "encoder", "note"),
@@ -64,6 +65,21 @@ class LogLine:
     time: str
     level: str
     text: str
+
+
+class _Loader(yaml.BaseLoader):
+    """Every value as it is written; no alias, which no run writes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node and those within it."""
+        # as text each stands for all it names: a few bytes for gigabytes
+        if self.check_event(yaml.AliasEvent):
+            alias = self.peek_event()
+            raise yaml.MarkedYAMLError(
+                problem=f"the alias *{alias.anchor} is refused",
+                problem_mark=alias.start_mark,
+            )
+        return super().compose_node(parent, index)
 
 
 def plain_time(stamp: str) -> str:
@@ -116,7 +132,7 @@ class Folder:
         """A YAML file as dotted keys and the values as they are written."""
         path = self.path / name
         try:
-            loaded = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)
+            loaded = yaml.load(_bounded_text(path), _Loader)
         except (
             OSError,
             ValueError,
@@ -264,6 +280,15 @@ class GridFolder(Folder):
 def listed(value: str) -> list[str]:
     """The entries of a list as `Folder.values` writes it."""
     return [entry for entry in value.split(", ") if entry]
+
+
+def _bounded_text(path: Path) -> str:
+    """Raises `ValueError` where a file has more than `_LARGEST` bytes."""
+    with open(path, "rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"it has more than {_LARGEST:,} bytes")
+    return content.decode("utf-8")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[Any]:

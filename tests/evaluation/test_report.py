@@ -711,6 +711,13 @@ def test_it_goes_where_it_is_told(run, tmp_path):
         report.write(run, tmp_path / "gone" / "x.html")
 
 
+def test_a_recipe_longer_than_any_is_refused(run):
+    with open(run / "recipe.yaml", "ab") as file:
+        file.write(b"#" * 2**20)
+    with pytest.raises(RunError, match=r"recipe.yaml: .* 1,048,576 bytes;"):
+        report.page(run)
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="neither a run nor a grid"):
         report.page(tmp_path)

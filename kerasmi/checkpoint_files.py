@@ -5,18 +5,20 @@
     best0002.npz                      of the best epoch so far, if it is older
 
 A file is written beside its place, to the disk, then renamed. Its checksum is
-written before it, so a file that has none is damaged.
+written before it, so a file that has none is damaged. So is one that would be
+more in memory than on the disk: nothing is compressed in what is written here.
 """
 
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -113,7 +115,9 @@ def fault(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         return f"its checksum cannot be compared: {reason}"
-    return None if told == [found, path.name] else "its checksum differs"
+    if told != [found, path.name]:
+        return "its checksum differs"
+    return _foreign(path)
 
 
 def newest(
@@ -182,6 +186,37 @@ def _write_arrays(
     for name, array in ((_FACTS, told), *arrays):
         with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
             np.save(member, array, allow_pickle=False)
+
+
+def _foreign(path: Path) -> str | None:
+    """What `write` would not have written, which anyone can give a checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if any(m.compress_type != zipfile.ZIP_STORED for m in members):
+                return "it is compressed"
+            # several members may be of the same bytes
+            if sum(m.file_size for m in members) > path.stat().st_size:
+                return "its arrays are larger than the file"
+            for member in members:
+                with archive.open(member) as file:
+                    if _promised(file) != member.file_size:
+                        return f"{member.filename} is not as long as it says"
+    # what a hostile file meets first is beyond any list
+    except Exception:
+        return "it is no archive of arrays"
+    return None
+
+
+def _promised(file: IO[bytes]) -> int:
+    """Bytes of an `.npy` file, by its header; raises `ValueError`."""
+    layout: Any = np.lib.format  # its functions have no types
+    if layout.read_magic(file) != (1, 0):
+        raise ValueError("not as `write` writes it")
+    shape, _, dtype = layout.read_array_header_1_0(file)
+    if dtype.hasobject or min(shape, default=0) < 0:
+        raise ValueError("no array of numbers")
+    return file.tell() + math.prod(shape) * dtype.itemsize
 
 
 def _sums(path: Path) -> Path:

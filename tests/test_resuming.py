@@ -1,8 +1,11 @@
 """A training that is cut off anywhere ends as one that never was."""
 
+import hashlib
+import io
 import json
 import os
 import signal
+import zipfile
 
 import keras
 import numpy as np
@@ -284,6 +287,56 @@ def test_every_damage_is_found(tmp_path, how):
     assert len(heard.warnings) == 1
     assert checkpoint_files.positions(folder) == [Position(1)]
     assert (tmp_path / "history.csv").read_text() == "12"
+
+
+def compressed(path):
+    np.savez_compressed(path, facts=np.zeros(2**20, np.uint8))
+
+
+def of_one_array_many_times(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open("facts.npy", "w") as member:
+            np.save(member, np.zeros(2**10))
+        archive.filelist *= 2**10
+
+
+def of_a_header_alone(path):
+    header = {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, header)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("facts.npy", content.getvalue())
+
+
+def of_pickled_objects(path):
+    np.savez(path, facts=np.array([{}], object))
+
+
+def of_no_arrays(path):
+    path.write_text("PK")
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (compressed, "it is compressed"),
+        (of_one_array_many_times, "its arrays are larger than the file"),
+        (of_a_header_alone, "facts.npy is not as long as it says"),
+        (of_pickled_objects, "it is no archive of arrays"),
+        (of_no_arrays, "it is no archive of arrays"),
+    ],
+)
+def test_what_no_training_wrote_is_damaged_whatever_its_checksum(
+    tmp_path, made, told
+):
+    path = two_checkpoints(tmp_path) / Position(2).file
+    made(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name(f"{path.name}.sha256").write_text(f"{digest}  {path.name}\n")
+    heard = Heard()
+    assert resuming.begin(tmp_path, heard).position == Position(1)
+    (warning,) = heard.warnings
+    assert f"{path}: a damaged checkpoint ({told});" in warning
 
 
 def test_without_a_good_checkpoint_the_stage_starts_anew(tmp_path):

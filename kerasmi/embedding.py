@@ -110,7 +110,8 @@ def embed(
     Raises:
         RunError: the run has no finished pretraining.
         DataError: data that cannot be used.
-        OutputError: the folder exists or cannot be written.
+        OutputError: the folder exists, cannot be written, or is behind a link
+            out of the run.
     """
     if not formats or set(formats) - set(FORMATS):
         raise ValueError(
@@ -118,6 +119,8 @@ def embed(
         )
     reporter = reporter or Reporter()
     folder = output or default_folder(run, split)
+    if output is None:
+        output_files.check_within(folder, run.path)
     output_files.check_folder(folder, new=True)
     feature_module.check(run)
     dataset = representations.open_data(run, reporter)

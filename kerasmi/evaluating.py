@@ -46,10 +46,12 @@ def evaluate(
         RunError: the run has no finished pretraining.
         DataError: data or a file that cannot be used, or a part asked for that
             the run does not permit.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or is a link out of the run.
     """
     reporter = reporter or Reporter()
     folder = output or default_folder(run, split)
+    if output is None:
+        output_files.check_within(folder, run.path)
     output_files.check_folder(folder, new=False)
     features = Features.open(run)
     dataset = representations.open_data(run, reporter)

@@ -85,6 +85,18 @@ class Folder(abc.ABC):
                 " with --resume, or give another --output"
             )
 
+    def _refuse_links(self) -> None:
+        # logs are cut and old files removed where a link leads, anyone's too
+        for place, folders, files in os.walk(self.path):
+            for name in sorted([*folders, *files]):
+                path = Path(place, name)
+                if path.is_symlink():
+                    raise RunError(
+                        f"{path}: a link, which a {self.kind} does not write"
+                        " through; put what it leads to in its place, or give"
+                        " another --output"
+                    )
+
     def _begin(self, resume: bool) -> None:
         """Takes the folder, or raises `RunError` and leaves it as it was."""
         self.check(resume)

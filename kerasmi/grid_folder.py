@@ -70,6 +70,7 @@ class GridFolder(Folder):
                 )
             refuse_another(path.parent, planned[name])
         self._refuse_second_start(resume)
+        self._refuse_links()
 
     def _record_start(self) -> None:
         write_text(self.path / GRID, grid_text.dump(self.plan))

@@ -54,6 +54,24 @@ def check_folder(path: Path, new: bool) -> None:
     _check_place(path / "_")
 
 
+def check_within(path: Path, folder: Path) -> None:
+    """Refuses a file or folder that a link puts outside of a folder.
+
+    Args:
+        path: where a command writes if nothing else is said.
+        folder: what it was given, which may be anyone's.
+
+    Raises:
+        OutputError: it is elsewhere.
+    """
+    # unlike `resolve`, no error for links in a circle
+    place, within = map(os.path.realpath, (path, folder))
+    if not Path(place).is_relative_to(within):
+        raise OutputError(
+            f"{path}: a link leads out of {folder}; give another --output"
+        )
+
+
 def write(path: Path, make: Callable[[Path], object]) -> None:
     """Writes a file whole: beside its place, then renamed; makes its folder.
 

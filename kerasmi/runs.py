@@ -82,8 +82,8 @@ class Run(Folder):
 
         Raises:
             RunError: the folder cannot be written, belongs to something else
-                or to another recipe, is in use, or holds a run and `resume`
-                is false.
+                or to another recipe, is in use, holds a run and `resume` is
+                false, or a link.
         """
         run = cls(Path(output), recipe)
         run._begin(resume)
@@ -130,6 +130,7 @@ class Run(Folder):
             return
         refuse_another(self.path, self.recipe)
         self._refuse_second_start(resume)
+        self._refuse_links()
 
     def _record_start(self) -> None:
         starts = self.starts()

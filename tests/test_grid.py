@@ -420,6 +420,15 @@ def test_a_grid_does_not_lose_runs(go, refused):
     assert "holds the run global_cpc/seed1, which is not of this grid" in line
 
 
+def test_a_grid_that_holds_a_link_is_not_gone_on_with(go, refused, tmp_path):
+    folder = go()
+    member = folder.path / folder.plan.members[0].name
+    member.rename(tmp_path / "elsewhere")
+    member.symlink_to(tmp_path / "elsewhere")
+    line = refused(resume=True)
+    assert line.startswith(f"{member}: a link, which a grid does not write")
+
+
 def test_a_grid_of_other_values_is_refused(go, refused):
     go()
     line = refused([*SMALL, "retrain.epochs=3"], resume=True)

@@ -57,6 +57,23 @@ def test_an_existing_file_needs_force(tmp_path):
         output_files.check_file(tmp_path / "b.png", (".png",), force=True)
 
 
+@pytest.mark.parametrize("leads_to", ["..", "../elsewhere", "/etc"])
+def test_a_link_must_not_lead_out_of_what_was_given(tmp_path, leads_to):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "made").symlink_to(leads_to)
+    for path in (run / "made", run / "made" / "a.png"):
+        with pytest.raises(OutputError, match=r"a link leads out of .*/run; "):
+            output_files.check_within(path, run)
+
+
+def test_a_link_that_stays_inside_or_leads_there_is_no_matter(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "short").symlink_to("run")
+    (tmp_path / "run/b").symlink_to("a")
+    output_files.check_within(tmp_path / "short/b/c.png", tmp_path / "short")
+
+
 def test_a_new_folder_must_not_exist_and_another_may(tmp_path):
     output_files.check_folder(tmp_path, new=False)
     output_files.check_folder(tmp_path / "new/er", new=True)

@@ -154,6 +154,32 @@ def test_a_folder_of_something_else_is_refused(tmp_path, recipe):
     assert _files(tmp_path) == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("leads_to", ["file", "folder", "gone"])
+@pytest.mark.parametrize("name", ["history.csv", "tensorboard/train"])
+def test_a_run_that_holds_a_link_is_not_gone_on_with(
+    run, recipe, tmp_path, name, leads_to
+):
+    run.close()
+    (tmp_path / "folder").mkdir()
+    for other in (tmp_path / "file", tmp_path / "folder/file"):
+        other.write_text("precious")
+    link = run.path / "pretrain" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / leads_to)
+    before = _files(tmp_path)
+    with pytest.raises(RunError, match=r"a link, which .* put what it") as told:
+        Run.create(run.path, recipe, resume=True)
+    assert str(told.value).startswith(f"{link}: ")
+    assert _files(tmp_path) == before
+
+
+def test_a_run_may_lie_behind_a_link(run, recipe, tmp_path):
+    run.close()
+    (tmp_path / "short").symlink_to(run.path)
+    with Run.create(tmp_path / "short", recipe, resume=True) as resumed:
+        assert resumed.started
+
+
 def test_an_empty_folder_is_taken(tmp_path, recipe):
     with Run.create(tmp_path, recipe) as run:
         assert run.started

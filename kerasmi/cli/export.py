@@ -49,7 +49,7 @@ def export(
     Each file is loaded again in a fresh process and must give the same
     outputs. The data is not needed.
     """
-    from kerasmi import runs
+    from kerasmi import output_files, runs
 
     opened = runs.Run.open(run)
     with quiet():
@@ -57,9 +57,12 @@ def export(
 
         lines: list[str] = []
         stage = exporting.chosen_stage(opened, stage)
+        if output is None:
+            output = run / "export" / stage
+            output_files.check_within(output, run)
         made = exporting.export(
             opened,
-            output or run / "export" / stage,
+            output,
             formats or exporting.DEFAULT_FORMATS,
             stage,
             tell=lines.append,

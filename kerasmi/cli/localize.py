@@ -69,6 +69,7 @@ def localize(
         name = f"{output_files.slug(Path(image).stem)}-"
         name += f"{output_files.slug(sentence)}.png"
         output = run / "localized" / name
+        output_files.check_within(output, run)
     output_files.check_file(output, (".png",), force)
     if map_file is not None:
         output_files.check_file(map_file, _MAPS, force)

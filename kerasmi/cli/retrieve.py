@@ -73,6 +73,7 @@ def retrieve(
     opened = runs.Run.open(run)
     if output is None:
         output = run / "retrieved" / f"{output_files.slug(sentence)}.png"
+        output_files.check_within(output, run)
     output_files.check_file(output, (".png",), force)
     if table is not None:
         output_files.check_file(table, (".csv",), force)

@@ -7,6 +7,7 @@ model is loaded once, and most commands fail before TensorFlow is met.
 import shutil
 from collections import Counter
 from importlib.util import find_spec
+from pathlib import Path
 
 import bad_inputs
 import click
@@ -53,6 +54,37 @@ def test_it_is_refused_in_one_line(case, made, tmp_path, monkeypatch):
     if "leaves" in case:
         shutil.rmtree(tmp_path / case["leaves"])
     assert bad_inputs.look(tmp_path) == before
+
+
+@pytest.mark.parametrize("within", ["", "deeper"])
+def test_what_is_changed_behind_a_link_is_seen(tmp_path, within):
+    there, here = tmp_path / "there", tmp_path / "here"
+    (there / "deeper").mkdir(parents=True)
+    here.mkdir()
+    (there / within / "old").write_text("precious")
+    (here / "folder").symlink_to(there)
+    (here / "file").symlink_to(there / within / "old")
+    before = bad_inputs.look(here)
+    (there / within / "old").write_text("spoilt!!!")
+    after = bad_inputs.look(here)
+    assert {name for name in after if after[name] != before[name]} == {
+        "file",
+        str(Path("folder", within, "old")),
+    }
+    (there / within / "new").write_text("")
+    assert set(bad_inputs.look(here)) - set(after) == {
+        str(Path("folder", within, "new"))
+    }
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_end_the_look(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/up").symlink_to(tmp_path)
+    (tmp_path / "gone").symlink_to("nothing")
+    (tmp_path / "self").symlink_to("self")
+    assert bad_inputs.look(tmp_path) == dict.fromkeys(
+        ("a", "a/up", "gone", "self"), ()
+    )
 
 
 def _verbs(group, path=()):

@@ -106,12 +106,21 @@ def _copy(source, path):
 def look(folder):
     """What lies in a folder, through links: names, sizes, times."""
     found = {}
-    for path in sorted(folder.rglob("*")):
-        about = path.lstat()
+    for path in _below(folder, {folder.resolve()}):
+        # a link that leads nowhere is known by its name alone
+        about = path.stat() if path.is_file() else None
         found[str(path.relative_to(folder))] = (
-            (about.st_size, about.st_mtime_ns) if path.is_file() else ()
+            (about.st_size, about.st_mtime_ns) if about else ()
         )
     return found
+
+
+def _below(folder, above):
+    """All below a folder; of links in a circle, once around."""
+    for path in sorted(folder.iterdir()):
+        yield path
+        if path.is_dir() and path.resolve() not in above:
+            yield from _below(path, {*above, path.resolve()})
 
 
 class Made:

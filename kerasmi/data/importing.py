@@ -75,10 +75,10 @@ def import_items(
         there are any.
 
     Raises:
-        DataError: The source cannot be used, too many rows were refused, a
-            subject is in two splits, the folder holds anything else (also
-            the records of images that were replaced since), or the disk is
-            full.
+        DataError: The source cannot be used, a label has the name of a
+            column of `images.csv`, too many rows were refused, a subject is
+            in two splits, the folder holds anything else (also the records
+            of images that were replaced since), or the disk is full.
     """
     settings = Options(**options)
     folder = Path(folder)

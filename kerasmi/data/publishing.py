@@ -41,14 +41,14 @@ def header(
     """Returns what `dataset.json` says before a record is written.
 
     Raises:
-        ValueError: Two labels have one name, or a label a column's.
+        DataError: Two labels have one name, or a label a column's.
     """
     columns = [*IDS, "sentences", *PLACE, *label_names]
     twice = [name for name, times in Counter(columns).items() if times > 1]
     if twice:
-        raise ValueError(
-            f"label_names must be distinct and not columns of {IMAGES}, "
-            f"received {twice[0]!r}."
+        raise DataError(
+            f"a label cannot be called {twice[0]!r}: {IMAGES} has a column of "
+            "that name; give the label another (--label NAME=COLUMN)."
         )
     return {
         "format": FORMAT,

@@ -54,9 +54,10 @@ def write(
         The data set, opened.
 
     Raises:
-        DataError: There is no record; a record does not fit (names its
-            image); a subject is in two splits; the folder holds anything
-            else; another process writes there; or the disk is full.
+        DataError: Two labels have one name, or a label a column's; there is
+            no record; a record does not fit (names its image); a subject is
+            in two splits; the folder holds anything else; another process
+            writes there; or the disk is full.
     """
     folder = Path(folder)
     header = publishing.header(

@@ -259,8 +259,9 @@ def test_an_image_of_another_size_is_named(make, folder):
 
 
 def test_labels_with_the_name_of_a_column_are_refused(make, folder):
-    with pytest.raises(ValueError, match="'split'"):
-        make.write(folder, [make.record(0)], label_names=["Edema", "split"])
+    for names in (["Edema", "split"], ["split", "split"]):
+        with pytest.raises(DataError, match="label cannot be called 'split'"):
+            make.write(folder, [make.record(0)], label_names=names)
 
 
 # What `open` says of a damaged data set.

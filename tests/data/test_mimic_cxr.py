@@ -592,15 +592,35 @@ def test_images_without_reports_can_be_asked_for(release):
     ("content", "reason"),
     [(b"FINDINGS: \xff\xfe", "not UTF-8"), (b"x" * (2**20 + 1), "1,048,576")],
 )
-def test_an_unreadable_report_is_refused(tmp_path, content, reason):
+def test_the_image_of_an_unreadable_report_is_refused(
+    tmp_path, content, reason
+):
     root = write_all(tmp_path, with_text(59900040, None))
+    kept, _ = read(source(root))
     with zipfile.ZipFile(root / "mimic-cxr-reports.zip", "a") as archive:
         archive.writestr(f"files/p14/p{PLAIN}/s59900040.txt", content)
     items, audit = read(source(root))
-    assert items[dicom(59900040, 0)].findings == ""
+    image = dicom(59900040, 0)
+    assert kept.keys() - items.keys() == {image}
     (row,) = audit.rows
-    assert row[:2] == ("report unreadable", "s59900040")
+    place = "mimic-cxr-2.0.0-metadata.csv.gz:14"
+    assert row[:3] == ("report unreadable", image, place)
     assert reason in row[3]
+
+
+def test_every_image_of_an_unreadable_report_is_refused_once(tmp_path):
+    root = write_all(tmp_path)
+    unpacked(tmp_path / "reports", beside=True)
+    study = next(s for s in STUDIES if s.number == 59900010)
+    file = tmp_path / "reports" / f"{study.folder}.txt"
+    file.write_bytes("Kerley-Linien, vergrößert.".encode("latin-1"))
+    kept, _ = read(source(root))
+    items, audit = read(source(root, reports=tmp_path / "reports"))
+    gone = {i.image_id for i in kept.values() if i.study_id == "59900010"}
+    assert len(gone) == 2
+    assert kept.keys() - items.keys() == gone
+    assert {key for _, key, *_ in audit.rows} == gone
+    assert audit.refused == 2
 
 
 def test_a_damaged_member_of_the_zip_is_refused(tmp_path):

@@ -290,6 +290,14 @@ def check_texts(texts, content):
                 assert all(s.strip() for s in split(part))
 
 
+def text_of(texts, study, audit):
+    try:
+        return texts.of(str(study.subject), str(study.number))
+    except mimic_cxr_reports.UnreadableReportError as error:
+        audit.removed("report unreadable", f"s{study.number}", str(error))
+    return None
+
+
 def reports_zip(how):
     def make(folder):
         place = folder / "mimic-cxr-reports.zip"
@@ -302,8 +310,7 @@ def reports_zip(how):
                 [mimic_cxr_reports.ZipReports(place, how)], audit
             )
             found = [
-                texts.of(str(study.subject), str(study.number))
-                for study in mimic_files.STUDIES
+                text_of(texts, study, audit) for study in mimic_files.STUDIES
             ]
             return found, audit
 
@@ -329,7 +336,7 @@ def report(how):
             audit = Account()
             store = mimic_cxr_reports.TreeReports(folder, how)
             texts = mimic_cxr_reports.Texts([store], audit)
-            found = texts.of(str(study.subject), str(study.number))
+            found = text_of(texts, study, audit)
             audit.check(place.stem)
             return [found]
 

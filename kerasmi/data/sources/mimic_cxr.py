@@ -25,6 +25,7 @@ from kerasmi.data.sources.edema_severity import Severity
 from kerasmi.data.sources.image_finder import ImageFinder
 from kerasmi.data.sources.mimic_cxr_files import FRONTAL
 from kerasmi.data.sources.mimic_cxr_ids import group_folder
+from kerasmi.data.sources.mimic_cxr_reports import UnreadableReportError
 from kerasmi.errors import DataError
 
 VALIDATION_SHARE = 0.02
@@ -183,7 +184,11 @@ class MimicCXR(Source):
         frame = self._selected(everything, severity, audit)
         texts = mimic_cxr_reports.Texts(self._stores, audit)
         for row, file in self._with_file(frame, audit):
-            text = texts.of(row.subject_id, row.study_id)
+            try:
+                text = texts.of(row.subject_id, row.study_id)
+            except UnreadableReportError as error:
+                audit.removed("report unreadable", self._bare(row), str(error))
+                continue
             known = labels.of(row.study_id, row.split)
             if self._severity is not None:
                 known[EDEMA_SEVERITY] = mimic_cxr_selection.grade(row, severity)
@@ -234,13 +239,14 @@ class MimicCXR(Source):
             study = f"{group_folder(row.subject_id)}/s{row.study_id}"
             file = finder.find([self._tree / study], row.image_id)
             if file is None:
-                audit.removed("image file missing", self._missing(row), MISSING)
+                audit.removed("image file missing", self._bare(row), MISSING)
                 continue
             if file.suffix in (".jpg", ".jpeg"):
                 audit.note(JPG_NOTE)
             yield row, file
 
-    def _missing(self, row: Any) -> Item:
+    def _bare(self, row: Any) -> Item:
+        """Returns an image that is refused, with what tells which it is."""
         return Item(
             row.image_id,
             row.study_id,

@@ -211,15 +211,24 @@ class Texts:
         self._audit = audit
         self._study = ""
         self._text = Text()
+        self._fault = ""
 
     def of(self, subject_id: str, study_id: str) -> Text:
-        """Returns a study's text, empty where it has none."""
+        """Returns a study's text, empty where it has none.
+
+        Raises:
+            UnreadableReportError: It has a report, and no place gives it
+                whole; for every image of the study anew.
+        """
         if study_id != self._study:
             self._study = study_id
-            self._text = self._ask(subject_id, study_id)
+            self._text, self._fault = self._ask(subject_id, study_id)
+        if self._fault:
+            raise UnreadableReportError(self._fault)
         return self._text
 
-    def _ask(self, subject_id: str, study_id: str) -> Text:
+    def _ask(self, subject_id: str, study_id: str) -> tuple[Text, str]:
+        """Returns a study's text, and why it cannot be read."""
         there = False
         damaged: list[tuple[str, str]] = []
         for store in self._stores:
@@ -235,16 +244,14 @@ class Texts:
                         f"reports unreadable in the {kind}, taken elsewhere"
                     )
                 self._audit.count(f"reports from the {store.kind}")
-                return text
+                return text, ""
         if damaged:
-            self._audit.removed(
-                "report unreadable", f"s{study_id}", damaged[0][1]
-            )
-        elif there:
+            return Text(), damaged[0][1]
+        if there:
             self._audit.count("reports without a usable section")
         elif self._stores:
             self._audit.count("studies without report")
-        return Text()
+        return Text(), ""
 
 
 def _decode(content: bytes) -> str:

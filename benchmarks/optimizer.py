@@ -10,7 +10,6 @@ the updates have moved a weight by at most, and how far apart the two are.
 """
 
 import argparse
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +77,7 @@ def main() -> None:
         words += ["--rounds", str(arguments.rounds)]
         sides.each_threads("benchmarks.optimizer", words, arguments.threads)
         return
-    os.environ.update(sides.thread_environment(*arguments.threads))
+    sides.hold(*arguments.threads)
     import keras
     import numpy as np
 

@@ -221,23 +221,27 @@ def repeated(batches: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def waiting(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
-    """Steps of the main job, each with a new batch of its pipeline."""
+    """Steps of the main job, each after a new batch of its pipeline.
+
+    The step itself is on one batch, so that what it waits is known apart.
+    """
     from benchmarks import recipe_step
 
     sides.choose_device(options)
     _, model, train, _ = recipe_step.parts(
         "local_mine", ("pretrain.epochs=1000",)
     )
-    model.make_train_function()
+    step = model.make_train_function()
     iterator = iter(train)
+    batches = recipe_step.endless(next(iterator))
 
     def steps() -> dict[str, float]:
         waited = worked = 0.0
         for _ in range(STEPS):
             begun = time.perf_counter()
-            batch = next(iterator)
+            next(iterator)
             got = time.perf_counter()
-            float(model.train_function(iter([batch]))["loss"])
+            float(step(batches)["loss"])
             waited += got - begun
             worked += time.perf_counter() - got
         return {"waited": waited, "worked": worked}

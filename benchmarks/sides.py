@@ -8,6 +8,7 @@ machine falls on all sides alike; the median over rounds is what counts.
 import argparse
 import contextlib
 import datetime
+import functools
 import json
 import os
 import platform
@@ -35,9 +36,18 @@ def thread_environment(threads: int) -> dict[str, str]:
     }
 
 
-def one_thread() -> None:
-    """Holds this process to one thread, before TensorFlow is imported."""
-    os.environ.update(thread_environment(1))
+def hold(threads: int) -> None:
+    """Holds this process to some threads, before TensorFlow is imported."""
+    os.environ.update(thread_environment(threads))
+    to_cores(threads)
+
+
+def to_cores(number: int) -> None:
+    """Holds this process, and what it starts, to some of its cores.
+
+    The variables alone do not: tf.data, XLA and Python have threads besides.
+    """
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:number])
 
 
 # === Options that several have ===
@@ -149,7 +159,7 @@ class Side:
 
     Args:
         words: what follows `python -m`.
-        threads: of the process.
+        threads: of the process, and its cores.
         tree: folder of the kerasmi that it imports; None: this one.
     """
 
@@ -232,13 +242,15 @@ def answer(words: Iterable[str], tree: Path | None, threads: int = 1) -> Any:
 
 
 def surroundings(tree: Path | None, threads: int) -> dict[str, Any]:
-    """Environment and folder of a process that imports a tree's kerasmi."""
+    """Of a process that imports a tree's kerasmi, and has as many cores."""
     variables = {**os.environ, **thread_environment(threads)}
+    # in the new process, before it has a thread of its own
+    cores = {"preexec_fn": functools.partial(to_cores, threads)}
     if tree is None:
-        return {"env": variables, "cwd": ROOT}
+        return {"env": variables, "cwd": ROOT, **cores}
     # these benchmarks, that kerasmi
     variables["PYTHONPATH"] = f"{tree / '.harness'}{os.pathsep}{tree}"
-    return {"env": variables, "cwd": tree / ".harness"}
+    return {"env": variables, "cwd": tree / ".harness", **cores}
 
 
 @contextlib.contextmanager

@@ -146,10 +146,11 @@ def main() -> None:
     clock = sides.clock(options)
     with contextlib.ExitStack() as stack:
         trees = stack.enter_context(sides.trees(options.against))
-        made = {
-            name: stack.enter_context(sides.Side(words, 1, tree))
-            for name, tree in trees.items()
-        }
+        made = {}
+        for name, tree in trees.items():
+            made[name] = stack.enter_context(sides.Side(words, 1, tree))
+            # or the profiles would be in each other's way
+            made[name].wait()
         sides.interleave(made.values(), options.rounds)
         spent = {
             name: [1000 * s / options.steps for s in side.values(clock)]

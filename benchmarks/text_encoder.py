@@ -10,7 +10,6 @@ other texts. BERT-base is cut to `--layers`; a layer more costs the same again.
 """
 
 import argparse
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -148,7 +147,7 @@ def main() -> None:
         words += ["--rounds", str(arguments.rounds)]
         sides.each_threads("benchmarks.text_encoder", words, arguments.threads)
         return
-    os.environ.update(sides.thread_environment(*arguments.threads))
+    sides.hold(*arguments.threads)
     print("| texts | KerasHub, ms | kerasmi, ms | KerasHub / kerasmi |")
     print("|---|---|---|---|")
     for name in arguments.cases:

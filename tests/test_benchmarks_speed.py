@@ -1,7 +1,9 @@
 """What the speed benchmarks count, compare and run, by second opinions."""
 
 import math
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,8 +16,16 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import __main__ as runner
-from benchmarks import flops, main_job, pipeline, reference_step, sides
+from benchmarks import (
+    flops,
+    main_job,
+    pipeline,
+    recipe_step,
+    reference_step,
+    sides,
+)
 from kerasmi import bounds
+from kerasmi.models.direct_steps import _Traced
 from kerasmi.models.image_encoder import PRESETS
 
 ROOT = Path(__file__).parents[1]
@@ -178,3 +188,25 @@ def test_a_verdict_says_whether_its_bar_is_met():
     assert sides.verdict(1.2, 1.2) == ">= 1.2: met"
     assert sides.verdict(1.19, 1.2) == ">= 1.2: NOT met"
     assert sides.ratio([4.0, 100.0, 4.0], [2.0, 1.0, 2.0]) == 2.0
+
+
+def test_a_worker_has_as_many_cores_as_threads():
+    look = ["-c", "import os; print(len(os.sched_getaffinity(0)))"]
+    before = os.sched_getaffinity(0)
+    for threads in (1, 2):
+        surroundings = sides.surroundings(None, threads)
+        told = subprocess.check_output([sys.executable, *look], **surroundings)
+        assert int(told) == min(threads, len(before))
+    assert os.sched_getaffinity(0) == before
+
+
+def test_the_step_of_a_recipe_is_that_of_a_run():
+    images = {"train": 16, "validation": 8, "test": 8}
+    overrides = ("retrain.labels=8", "retrain.tasks=[edema_severity]")
+    step, model = recipe_step.make("local_mine", overrides, images)
+    assert np.isfinite(float(step()["loss"]))
+    step()
+    assert int(model.optimizer.iterations) == 2
+    # Keras's path leaves it without a trace
+    assert isinstance(model.train_function, _Traced)
+    assert model.train_function._trace is not None

@@ -45,17 +45,24 @@ LARGEST = {
 BARS = {("local", "plain"): 6.5, ("global", "published"): 40.0}
 MEMORY_BAR = 20.0  # plain / kerasmi, local
 BARS_AT = 64
+# of kerasmi, local, by batch: MB held beside the base, MiB of the process
+MOST_HELD = {256: 150.0}
+MOST_IN_ALL = {1024: 4096.0}
 
 
 # === Workers ===
 
 
-def work(name: str, scope: str, batch: int, device: str, rule: str) -> None:
+def work(options: argparse.Namespace) -> None:
     """Serves one side; see `sides.serve`."""
-    if name == "published":
-        step = published(scope, batch, device)
+    (scope,), (batch,) = options.scopes, options.batches
+    if options.side == "published":
+        step = published(scope, batch, sides.choose_torch_device(options))
     else:
-        step = in_tensorflow(name, scope, batch, device, rule)
+        sides.choose_device(options)
+        step = in_tensorflow(
+            options.side, scope, batch, options.device, options.rule
+        )
     base = forget_peak()
     sides.serve(lambda: {**(step() or {}), "base_mib": base})
 
@@ -155,8 +162,8 @@ def ours(critic: Any, image: Any, text: Any, rule: str = "max") -> Any:
     return pair_scores.reduced_scores(critic, *projections, weights, rule)
 
 
-def published(scope: str, batch: int, device: str) -> Callable[[], Any]:
-    """The loops of `reference_step`, on given features."""
+def published(scope: str, batch: int, place: str) -> Callable[[], Any]:
+    """The loops of `reference_step`, on given features; place: of torch."""
     import torch
     from torch import nn
 
@@ -164,7 +171,6 @@ def published(scope: str, batch: int, device: str) -> Callable[[], Any]:
 
     torch.manual_seed(0)
     torch.set_num_threads(torch.get_num_threads())
-    place = "cuda" if device == "gpu" else "cpu"
     image, text = (
         torch.tensor(x, device=place) for x in features(scope, batch)
     )
@@ -178,7 +184,11 @@ def published(scope: str, batch: int, device: str) -> Callable[[], Any]:
     ]
     critic = nn.Sequential(*dense, nn.Linear(HIDDEN[-1], 1)).to(place)
 
+    leaves = (image, text, *critic.parameters())
+
     def step() -> dict[str, float]:
+        for leaf in leaves:
+            leaf.grad = None  # or the next would be added to it
         pairs = reference_step.build_pairs(image, text, list(range(batch)))
         loss = reference_step.bound_loss(*map(critic, pairs))
         loss.backward()
@@ -207,7 +217,7 @@ def measured(
             side.wait()  # or the first calls would be in each other's way
             running[name] = side
         sides.interleave(running.values(), options.rounds)
-        barred = options.rule == "max" and batch == BARS_AT
+        barred = options.rule == "max"
         found = row(scope, batch, running, sides.clock(options), barred)
         return {"threads": str(threads), "rule": options.rule, **found}
 
@@ -227,17 +237,22 @@ def row(
     clock: str,
     barred: bool,
 ) -> dict[str, str]:
-    """Seconds, MB and ratios of what was measured."""
+    """Seconds, MB and ratios of what was measured, and the bars of a batch."""
     seconds = {
         name: side.values(clock) or [side.first[clock]]
         for name, side in running.items()
     }
     # of every call: the largest says what has to be there
-    memory = {
+    peaks = {
         name: max(each["peak_mib"] for each in [side.first, *side.rounds])
-        - side.first["base_mib"]
         for name, side in running.items()
     }
+    memory = {
+        name: peaks[name] - side.first["base_mib"]
+        for name, side in running.items()
+    }
+    at_64 = barred and batch == BARS_AT
+    local = barred and scope == "local"
     cells = {"scope": scope, "batch": str(batch)}
     for name in SIDES:
         if name in running:
@@ -245,15 +260,21 @@ def row(
     for name in ("plain", "published"):
         if name in running and "kerasmi" in running:
             value = sides.ratio(seconds[name], seconds["kerasmi"])
-            bar = BARS.get((scope, name)) if barred else None
+            bar = BARS.get((scope, name)) if at_64 else None
             met = f" ({sides.verdict(value, bar)})" if bar else ""
             cells[f"{name} / kerasmi"] = f"{value:.1f}{met}"
     for name in ("plain", "kept", "kerasmi"):
         if name in running:
-            cells[f"{name}, MB"] = f"{memory[name] * 2**20 / 1e6:.0f}"
+            value = memory[name] * 2**20 / 1e6
+            bar = MOST_HELD.get(batch) if local and name == "kerasmi" else None
+            met = f" ({sides.verdict(value, bar, below=True)})" if bar else ""
+            cells[f"{name}, MB"] = f"{value:.0f}{met}"
+    if local and batch in MOST_IN_ALL and "kerasmi" in running:
+        met = sides.verdict(peaks["kerasmi"], MOST_IN_ALL[batch], below=True)
+        cells["kerasmi, MiB in all"] = f"{peaks['kerasmi']:.0f} ({met})"
     if {"plain", "kerasmi"} <= set(running):
         value = memory["plain"] / memory["kerasmi"]
-        shown = barred and scope == "local"
+        shown = local and at_64
         met = f" ({sides.verdict(value, MEMORY_BAR)})" if shown else ""
         cells["MB, plain / kerasmi"] = f"{value:.1f}{met}"
     return cells
@@ -269,7 +290,13 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
         "--scopes", nargs="+", choices=REGIONS, default=list(REGIONS)
     )
     batches = [8, 16, 32, 64, 128, 256]
-    parser.add_argument("--batches", nargs="+", type=int, default=batches)
+    parser.add_argument(
+        "--batches",
+        nargs="+",
+        type=int,
+        default=batches,
+        help="8 to 256 unless asked for others: 1024 takes minutes a call",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     sides.add_device(parser)
@@ -287,10 +314,7 @@ def main() -> None:
     """Measures and prints the table."""
     options = parsed()
     if options.side:
-        (scope,), (batch,) = options.scopes, options.batches
-        if options.side != "published":  # which is in PyTorch
-            sides.choose_device(options)
-        work(options.side, scope, batch, options.device, options.rule)
+        work(options)
         return
     rows = [
         measured(scope, batch, threads, options)

@@ -41,8 +41,13 @@ def cells(seconds: list[float]) -> str:
     return f"{middle:.1f} ({low:.1f}-{high:.1f})"
 
 
+def ratios(slow: list[float], fast: list[float]) -> list[float]:
+    """How many times faster, in each round."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
 def ratio(slow: list[float], fast: list[float]) -> str:
     """Median of the ratios of the rounds, and their range."""
-    ratios = [a / b for a, b in zip(slow, fast, strict=True)]
-    middle = statistics.median(ratios)
-    return f"{middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+    found = ratios(slow, fast)
+    middle = statistics.median(found)
+    return f"{middle:.2f} ({min(found):.2f}-{max(found):.2f})"

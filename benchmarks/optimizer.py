@@ -6,10 +6,12 @@
 One update of every variable, the gradient of the word pieces being sparse as
 it is in training; biases and normalisation are not decayed. Processor time, in
 turn; a median of rounds with the least and the most. The last columns are what
-the updates have moved a weight by at most, and how far apart the two are.
+the updates have moved a weight by at most, and how far apart the two are. Of
+the processor alone: a GPU is hidden.
 """
 
 import argparse
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from benchmarks import interleaved, sides
 
 _VOCABULARY, _POSITIONS, _DIM, _HIDDEN = 28_996, 512, 768, 3072
 _ROWS = 900  # word pieces of a batch
+BAR, LAYERS = 2.0, 12  # of the whole BERT
 
 
 def shapes(layers: int) -> list[tuple[str, tuple[int, ...]]]:
@@ -68,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     arguments = parser.parse_args()
@@ -78,6 +81,7 @@ def main() -> None:
         sides.each_threads("benchmarks.optimizer", words, arguments.threads)
         return
     sides.hold(*arguments.threads)
+    sides.hide_gpus()
     import keras
     import numpy as np
 
@@ -95,16 +99,18 @@ def main() -> None:
         moved = max(moved, np.abs(a - start).max())
         apart = max(apart, np.abs(a - b).max())
     parameters = sum(variable.size for variable in begun)
-    columns = ["parameters", "Keras, ms", "kerasmi, ms", "Keras / kerasmi"]
-    print("| " + " | ".join([*columns, "moved", "apart"]) + " |")
-    print(6 * "|---" + "|")
-    print(
-        f"| {parameters / 1e6:.0f} M "
-        f"| {interleaved.cells(spent['Keras'])} "
-        f"| {interleaved.cells(spent['kerasmi'])} "
-        f"| {interleaved.ratio(spent['Keras'], spent['kerasmi'])} "
-        f"| {moved:.0e} | {apart:.0e} |"
-    )
+    both = spent["Keras"], spent["kerasmi"]
+    bar = BAR if arguments.layers == LAYERS else None
+    row = {
+        "parameters": f"{parameters / 1e6:.0f} M",
+        "Keras, ms": interleaved.cells(both[0]),
+        "kerasmi, ms": interleaved.cells(both[1]),
+        "Keras / kerasmi": interleaved.ratio(*both),
+        "bar": sides.verdict(statistics.median(interleaved.ratios(*both)), bar),
+        "moved": f"{moved:.0e}",
+        "apart": f"{apart:.0e}",
+    }
+    print(sides.markdown([row]))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parents[1]
 HERE = "this tree"
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -72,6 +73,24 @@ def choose_device(options: argparse.Namespace) -> None:
         raise SystemExit("--device gpu: TensorFlow finds none")
 
 
+def choose_torch_device(options: argparse.Namespace) -> str:
+    """As `choose_device` for torch; returns the name of its device."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    torch.backends.cudnn.allow_tf32 = options.tf32
+    if options.device == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise SystemExit("--device gpu: torch finds none")
+    return "cuda"
+
+
+def hide_gpus() -> None:
+    """Leaves this process the processor alone, before TensorFlow starts."""
+    os.environ.update(_NO_GPU)
+
+
 def device_words(options: argparse.Namespace) -> list[str]:
     """The same options for a worker."""
     tf32 = ["--tf32"] if options.tf32 else []
@@ -81,7 +100,7 @@ def device_words(options: argparse.Namespace) -> list[str]:
 def device_environment(options: argparse.Namespace) -> dict[str, str]:
     """Variables that do the same for a command that has no such options."""
     if options.device == "cpu":
-        return {"CUDA_VISIBLE_DEVICES": "-1"}
+        return _NO_GPU
     look = (
         "import tensorflow as t; print(t.config.list_physical_devices('GPU'))"
     )
@@ -290,11 +309,18 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(slow) / statistics.median(fast)
 
 
-def verdict(value: float, bar: float | None) -> str:
-    """The bar beside a value, and whether it is met."""
+def verdict(value: float, bar: float | None, below: bool = False) -> str:
+    """The bar beside a value, and whether it is met.
+
+    Args:
+        value: what was measured.
+        bar: what it has to reach; None: nothing.
+        below: whether it has to stay below the bar instead.
+    """
     if bar is None:
         return "-"
-    return f">= {bar:g}: {'met' if value >= bar else 'NOT met'}"
+    sign, met = ("<", value < bar) if below else (">=", value >= bar)
+    return f"{sign} {bar:g}: {'met' if met else 'NOT met'}"
 
 
 def markdown(rows: list[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ Forward and backward of a batch with dropout 0.1, in turn; processor time, a
 median of rounds with the least and the most. KerasHub's side, too, computes
 the last layer for [CLS] alone (`kerasmi.models.first_token`). Every batch has
 other texts. BERT-base is cut to `--layers`; a layer more costs the same again.
+Of the processor alone: a GPU is hidden.
 """
 
 import argparse
@@ -148,6 +149,7 @@ def main() -> None:
         sides.each_threads("benchmarks.text_encoder", words, arguments.threads)
         return
     sides.hold(*arguments.threads)
+    sides.hide_gpus()
     print("| texts | KerasHub, ms | kerasmi, ms | KerasHub / kerasmi |")
     print("|---|---|---|---|")
     for name in arguments.cases:

@@ -134,11 +134,7 @@ def reference(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
     from kerasmi.models.image_encoder import PRESETS
 
     torch.set_num_threads(options.threads)
-    gpu = options.device == "gpu"
-    if gpu and not torch.cuda.is_available():
-        raise SystemExit("--device gpu: torch finds none")
-    torch.backends.cuda.matmul.allow_tf32 = options.tf32
-    torch.backends.cudnn.allow_tf32 = options.tf32
+    device = sides.choose_torch_device(options)
     from benchmarks.reference_step import Step
 
     step = Step(
@@ -146,7 +142,7 @@ def reference(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
         options.tokens,
         options.layers,
         VOCABULARY,
-        device="cuda" if gpu else "cpu",
+        device=device,
     )
     count = options.batch
     settings = PRESETS[PRESET]

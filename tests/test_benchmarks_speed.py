@@ -187,6 +187,8 @@ def test_published_images_keep_sixteen_bits(monkeypatch):
 def test_a_verdict_says_whether_its_bar_is_met():
     assert sides.verdict(1.2, 1.2) == ">= 1.2: met"
     assert sides.verdict(1.19, 1.2) == ">= 1.2: NOT met"
+    assert sides.verdict(149.0, 150.0, below=True) == "< 150: met"
+    assert sides.verdict(150.0, 150.0, below=True) == "< 150: NOT met"
     assert sides.ratio([4.0, 100.0, 4.0], [2.0, 1.0, 2.0]) == 2.0
 
 

@@ -1,7 +1,8 @@
 """Floating point operations of a training step, counted by formula.
 
 A multiplication with its addition counts as two. Only matrix products and
-convolutions are counted; a training step is three times its forward pass.
+convolutions are counted; a training step is three times its forward pass, but
+where only some of what is scored has a gradient (`critic_step`).
 """
 
 import itertools
@@ -97,8 +98,43 @@ def critic(
     """Of the critic with its first layer split, all regions with all texts."""
     projections = dense(regions, image_dim, hidden[0])
     projections += dense(texts, text_dim, hidden[0])
-    widths = (*hidden, 1)
-    return projections + sum(
-        dense(regions * texts, one, two)
-        for one, two in itertools.pairwise(widths)
-    )
+    return projections + _head(regions * texts, hidden)
+
+
+def critic_step(
+    images: int,
+    regions: int,
+    texts: int,
+    image_dim: int,
+    text_dim: int,
+    hidden: tuple[int, ...],
+    winners: bool,
+) -> int:
+    """Of a training step of the split critic by Eq. 5's maximum.
+
+    The scores of an image with its own texts, made once more for diagnostics,
+    are not counted.
+
+    Args:
+        images: number of images.
+        regions: of each image.
+        texts: number of texts.
+        image_dim: width of a region's feature.
+        text_dim: width of a text's feature.
+        hidden: widths of the hidden layers.
+        winners: whether all regions are scored without a gradient, and the
+            best of each pair alone is made again with one.
+    """
+    rows = images * regions
+    forward = critic(rows, texts, image_dim, text_dim, hidden)
+    if not winners:
+        return TRAINING * forward
+    scored = _head(rows * texts, hidden)
+    best = _head(images * texts, hidden)
+    return TRAINING * (forward - scored + best) + scored
+
+
+def _head(rows: int, hidden: tuple[int, ...]) -> int:
+    """Of what follows the projections, for rows of a region and a text."""
+    widths = itertools.pairwise((*hidden, 1))
+    return sum(dense(rows, one, two) for one, two in widths)

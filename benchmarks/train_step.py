@@ -53,6 +53,14 @@ def bucket(longest: int) -> int:
     return min(b for b in bucket_sizes(FIXED, BUCKETS) if b >= longest)
 
 
+def only_winners(images: int, regions: int, texts: int) -> bool:
+    """Whether Eq. 5's maximum has a gradient of the best regions alone."""
+    from kerasmi.pair_scores import KEPT_FLOATS
+
+    floats = images * regions * texts * HIDDEN[0]
+    return regions > 1 and floats > KEPT_FLOATS["max"]
+
+
 # === Workers ===
 
 
@@ -116,7 +124,15 @@ def ours(options: argparse.Namespace) -> Callable[[], dict[str, float]]:
         + sum(
             flops.bert(1, int(n), options.layers, first_only=True) for n in real
         )
-        + flops.critic(count * regions, count, dim, 768, HIDDEN)
+    )
+    gflop += flops.critic_step(
+        count,
+        regions,
+        count,
+        dim,
+        768,
+        HIDDEN,
+        winners=only_winners(count, regions, count),
     )
 
     def step() -> dict[str, float]:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,8 +25,10 @@ from benchmarks import (
     recipe_step,
     reference_step,
     sides,
+    train_step,
 )
-from kerasmi import bounds
+from kerasmi import bounds, pair_scores
+from kerasmi.critics import ConcatCritic
 from kerasmi.models.direct_steps import _Traced
 from kerasmi.models.image_encoder import PRESETS
 
@@ -114,6 +118,49 @@ def test_operations_of_small_parts_by_hand():
     split = flops.critic(2, 3, 5, 7, (4,))
     assert split == 2 * (2 * 5 * 4 + 3 * 7 * 4 + 6 * 4)
     assert flops.critic_of_pairs(6, 5, 7, (4,)) == 2 * 6 * (12 * 4 + 4)
+
+
+@pytest.mark.parametrize("winners", [False, True])
+def test_the_critics_operations_are_of_the_rows_that_it_scores(
+    winners, monkeypatch
+):
+    images, regions, texts, hidden = 3, 4, 5, (16, 8)
+    rows, score = [], ConcatCritic.row_scores
+
+    def counted(self, *arguments):
+        scores = score(self, *arguments)
+        rows.append(int(tf.size(scores)))
+        return scores
+
+    monkeypatch.setattr(ConcatCritic, "row_scores", counted)
+    kept = 0 if winners else 10**6
+    monkeypatch.setitem(pair_scores.KEPT_FLOATS, "max", kept)
+    keras.utils.set_random_seed(0)
+    critic = ConcatCritic(hidden)
+    critic.build((images, regions, 7), (texts, 9))
+    image = tf.random.stateless_normal((images, regions, 7), (0, 0))
+    text = tf.random.stateless_normal((texts, 9), (0, 1))
+    with tf.GradientTape() as tape:
+        tape.watch([image, text])
+        projections = critic.project(image, text, training=True)
+        weights = critic.head_weights()
+        scores = pair_scores.reduced_scores(critic, *projections, weights)
+    tape.gradient(scores, [image, text, *critic.trainable_variables])
+    every, best = images * regions * texts, images * texts
+    # the second time under a tape; no two regions tie
+    assert rows == ([every, best] if winners else [every])
+    projected = flops.dense(images * regions, 7, 16) + flops.dense(texts, 9, 16)
+    # in rows: three times what has a gradient, and what has none
+    scored = every + 3 * best if winners else 3 * every
+    head = flops.dense(scored, 16, 8) + flops.dense(scored, 8, 1)
+    found = flops.critic_step(images, regions, texts, 7, 9, hidden, winners)
+    assert found == 3 * projected + head
+
+
+def test_the_winners_of_the_papers_step_alone_have_a_gradient():
+    assert not train_step.only_winners(2, 16, 8)
+    assert train_step.only_winners(8, 64, 8)
+    assert not train_step.only_winners(64, 1, 64)
 
 
 def test_the_runner_lists_every_benchmark_of_the_folder():

@@ -49,6 +49,7 @@ def test_parts_take_the_steps_of_the_whole_batch(loss, region, eagerly):
         for a, b in zip(start, whole.get_weights(), strict=True)
     ]
     assert max(moved) > 1e-3
+    # coarse: what a small gradient moves is less; see the next test
     for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     for name, values in logs.items():
@@ -58,6 +59,42 @@ def test_parts_take_the_steps_of_the_whole_batch(loss, region, eagerly):
     if loss == "mine":
         np.testing.assert_allclose(
             whole.objective.log_average, parts.objective.log_average, rtol=1e-6
+        )
+
+
+# no softmax sees a shift of all that it is of: not that of attention the keys'
+# bias, and not that of InfoNCE the scores'
+WITHOUT_GRADIENT = {
+    "mine": ("key/bias",),
+    "cpc": ("key/bias", "score/bias"),
+}
+
+
+@pytest.mark.parametrize(
+    ("loss", "region", "eagerly"),
+    [("mine", "max", False), ("cpc", "logsumexp", True)],
+)
+def test_parts_have_the_gradient_of_the_whole_batch(loss, region, eagerly):
+    studies = [0, 1, 2, 3, 4, 0, 5, 6]
+    inputs = _tensors(batch(8, texts=2, studies=studies))
+    made = _without_batch_statistics(model(region=region))
+    made.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=eagerly)
+    # MINE's average is of a step before
+    made.train_on_batch(inputs)
+    found = []
+    for parts in (1, PARTS):
+        made.accumulate = parts
+        step = made._differentiated
+        _, _, gradients = (step if eagerly else tf.function(step))(inputs)
+        found.append([np.array(tf.convert_to_tensor(g)) for g in gradients])
+    for variable, a, b in zip(made.trainable_variables, *found, strict=True):
+        if variable.path.endswith(WITHOUT_GRADIENT[loss]):
+            np.testing.assert_allclose([a, b], 0.0, atol=1e-6)
+            continue
+        most = np.abs(a).max()
+        assert most > 1e-6, variable.path
+        np.testing.assert_allclose(
+            b, a, rtol=0, atol=1e-5 * most, err_msg=variable.path
         )
 
 

@@ -34,9 +34,11 @@ def batches(number: int, size: int = 4) -> tf.data.Dataset:
 
 
 def directly(model: keras.Model) -> keras.Model:
-    """The model, with its training steps called directly."""
+    """The model, with its steps called directly."""
     direct_steps.made(model, "train", model.make_train_function, False)
-    assert isinstance(model.train_function, direct_steps._Traced)
+    direct_steps.made(model, "test", model.make_test_function, False)
+    for function in (model.train_function, model.test_function):
+        assert isinstance(function, direct_steps._Traced)
     return model
 
 
@@ -51,6 +53,28 @@ def test_training_is_that_of_keras_to_the_last_bit():
     assert histories[0] == histories[1]
     for one, other in zip(ours.variables, theirs.variables, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_evaluation_is_that_of_keras_to_the_last_bit():
+    ours, theirs = directly(small_model()), small_model()
+    found = []
+    for model in (ours, theirs):
+        # alone, of another number of batches, and after each epoch
+        logs = [
+            model.evaluate(batches(*size), verbose=0, return_dict=True)
+            for size in ((3,), (2, 5))
+        ]
+        history = model.fit(
+            batches(2),
+            validation_data=batches(3),
+            epochs=2,
+            verbose=0,
+            shuffle=False,
+        ).history
+        found.append((logs, history))
+    assert ours.test_function._trace is not None
+    assert "val_loss" in found[0][1]
+    assert found[0] == found[1]
 
 
 def test_an_epoch_ends_with_its_batches():

@@ -99,7 +99,10 @@ class Progress(keras.callbacks.Callback):
         self._done = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Advances the bar, reading values a few times a second only."""
+        """Advances the bar, with the values of this step and the rate so far.
+
+        Reading them waits until the step is done.
+        """
         self._done += 1
         now = time.perf_counter()
         if self._done == self.steps:

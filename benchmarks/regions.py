@@ -113,6 +113,8 @@ def _as_trained(done: "object", dataset: "object") -> tuple[float, float]:
 
     import kerasmi.models  # noqa: F401  registers the classes
     from kerasmi import build
+    from kerasmi.models import all_pairs, pair_inputs
+    from kerasmi.models.diagnostics import bound_metric
 
     model = keras.saving.load_model(done.path / "pretrain" / "model.keras")
     data, steps = build.pairs(done.recipe, dataset, "validation", model)
@@ -124,8 +126,19 @@ def _as_trained(done: "object", dataset: "object") -> tuple[float, float]:
     null = tf.data.Dataset.zip(data, data.skip(_SHIFT)).map(others)
     found = []
     for pairs, batches in ((data, steps), (null, steps - _SHIFT)):
-        logs = model.evaluate(pairs, steps=batches, verbose=0, return_dict=True)
-        found.append(float(logs["mutual_information"]))
+        # not `evaluate`, which reads the rule `matched` as `max`
+        metric = bound_metric(model.objective)
+        for batch in pairs.take(batches):
+            labels, scores, *_ = all_pairs.reduced(
+                model.critic,
+                model._rules,
+                *model.encode(batch),
+                batch["study_ids"],
+                pair_inputs.is_text(batch),
+                training=False,
+            )
+            metric.update_state(labels, scores)
+        found.append(float(metric.result()))
     return found[0], found[1]
 
 

@@ -31,6 +31,11 @@ class Rules:
         """The rule as a function of (image, text), which `matched` is not."""
         return "max" if self.region == "matched" else self.region
 
+    @property
+    def held_out(self) -> "Rules":
+        """The same, with the rule that a bound is read by."""
+        return dataclasses.replace(self, region=self.of_pairs)
+
 
 def reduced(
     critic: Critic,
@@ -40,8 +45,8 @@ def reduced(
     study_ids: Tensor,
     is_text: Tensor,
     training: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels, scores and weights of regions of all pairs.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labels, scores, weights of regions and scores to report of all pairs.
 
     Each replica scores its own texts against the images of all replicas (the
     critic's work is shared), then the columns are gathered, so that every
@@ -59,9 +64,11 @@ def reduced(
         training: whether the critic's normalisation uses the batch.
 
     Returns:
-        pairs `(B, B * K)` int32 in {1, 0, -1}, scores `(B, B * K)` float32
-        and the weights `(B, N, K)` of the regions of each image for its own
-        texts; `B` counts the images of all replicas.
+        pairs `(B, B * K)` int32 in {1, 0, -1}, scores `(B, B * K)` float32,
+        the weights `(B, N, K)` of the regions of each image for its own texts,
+        and the scores `(B, B * K)` that a bound is reported of: the same, but
+        those of `max`, without a gradient, where the rule is `matched`. `B`
+        counts the images of all replicas.
     """
     K = ops.shape(text_features)[1]
     is_shared = rules.negatives == "global"
@@ -77,29 +84,35 @@ def reduced(
         own_images = distribute.own(images) if is_shared else images
         own = _own_weights(critic, rules, own_images, by_image, weights)
         chosen = distribute.gather(own) if is_shared else own
+        # reports are hardly ever alike, sentences are
+        is_one = text_features.shape[1] == 1
         if rules.region == "matched":
-            scores = pair_scores.matched_scores(
-                critic, images, by_image, weights, chosen
-            )
+            fixed = _without_gradient(images, texts, weights)
+            found = [
+                pair_scores.matched_scores(
+                    critic, images, by_image, weights, chosen
+                ),
+                _scores_of_pairs(critic, rules, *fixed, is_one),
+            ]
         else:
-            # reports are hardly ever alike, sentences are
-            is_one = text_features.shape[1] == 1
-            repeats = not is_one and repeated_texts.pays()
-            kind = repeated_texts if repeats else pair_scores
-            scores = kind.reduced_scores(
-                critic, images, texts, weights, rules.region, rules.temperature
-            )
+            found = [
+                _scores_of_pairs(critic, rules, images, texts, weights, is_one)
+            ]
         if not training:
             # a step of training knows it by its gradient, at no cost
-            scores = pair_inputs.unknown_where_unknown(image_features, scores)
+            unknown = pair_inputs.unknown_where_unknown
+            found = [unknown(image_features, scores) for scores in found]
+    # one gather of both, as replicas must take their gathers in one order
+    both = ops.stack(found, axis=1)
     if not is_shared:
         pairs = _labels(rules, study_ids, is_text)
         pairs = distribute.block_diagonal(pairs, fill=IGNORED)
-        scores = distribute.block_diagonal(scores)
-        return pairs, scores, distribute.gather(own)
+        both = distribute.block_diagonal(both)
+        return pairs, both[:, 0], distribute.gather(own), both[:, -1]
     study_ids, is_text = map(distribute.gather, (study_ids, is_text))
     pairs = _labels(rules, study_ids, is_text)
-    return pairs, distribute.gather(scores, axis=1), chosen
+    both = distribute.gather(both, axis=2)
+    return pairs, both[:, 0], chosen, both[:, -1]
 
 
 def rows(text_features: Tensor) -> Tensor:
@@ -118,6 +131,29 @@ def _labels(rules: Rules, study_ids: Tensor, is_text: Tensor) -> Tensor:
     return ops.where(counted, pairs, IGNORED)
 
 
+def _scores_of_pairs(
+    critic: Critic,
+    rules: Rules,
+    images: Tensor,
+    texts: Tensor,
+    weights: list[Tensor],
+    is_one: bool,
+) -> Tensor:
+    """Scores `(B, b * K)` by a rule of an image and a text alone."""
+    repeats = not is_one and repeated_texts.pays()
+    kind = repeated_texts if repeats else pair_scores
+    return kind.reduced_scores(
+        critic, images, texts, weights, rules.of_pairs, rules.temperature
+    )
+
+
+def _without_gradient(
+    images: Tensor, texts: Tensor, weights: list[Tensor]
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    images, texts, *weights = map(ops.stop_gradient, (images, texts, *weights))
+    return images, texts, weights
+
+
 def _own_weights(
     critic: Critic,
     rules: Rules,
@@ -130,10 +166,7 @@ def _own_weights(
     From the `(b, N, H)` and `(b, K, H)` projections of this replica, without
     a gradient. Of `matched` it is the region of the best own score.
     """
-    scores = critic.row_scores(
-        ops.stop_gradient(images)[:, :, None],
-        ops.stop_gradient(texts)[:, None],
-        [ops.stop_gradient(weight) for weight in weights],
-    )
+    images, texts, weights = _without_gradient(images, texts, weights)
+    scores = critic.row_scores(images[:, :, None], texts[:, None], weights)
     own = regions.region_weights(scores, rules.of_pairs, rules.temperature)
     return ops.stop_gradient(own)

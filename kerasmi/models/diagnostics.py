@@ -13,7 +13,8 @@ from kerasmi.types import Tensor
 class Diagnostics:
     """The metrics of a training or test step.
 
-    - `mutual_information`: the bound, pooled over batches, in nats.
+    - `mutual_information`: the bound, pooled over batches, in nats; of the
+      region rule `matched`, which is none, that of `max`.
     - `ceiling`: the mean `log |C|`, the most InfoNCE can read, in nats.
     - `anchors_without_negatives`: left out by InfoNCE (`cpc` only), a count.
     - `effective_negatives`: effective sample size of `exp(score)` over the
@@ -58,7 +59,7 @@ class Diagnostics:
         Args:
             loss: scalar.
             pairs: `(B, C)` labels.
-            scores: `(B, C)`.
+            scores: `(B, C)`, of a rule that a bound may be read by.
             weights: `(B, N, K)` of the regions of each image for its own
                 texts.
             held_out: whether a batch without a negative, whose loss is NaN,

@@ -45,7 +45,9 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         critic: a `kerasmi.critics.Critic`: `ConcatCritic`, `SeparableCritic`.
         region: how the scores of an image's regions become one score:
             `"max"` (Eq. 5), `"logsumexp"`, `"mean"` or `"matched"`; see
-            `kerasmi.regions.reduce_regions`.
+            `kerasmi.regions.reduce_regions`. `"matched"`, which is no bound,
+            trains alone: what is reported beside the loss of a step is read
+            as `"max"`, and so is all of `evaluate`.
         temperature: of `"logsumexp"`, in units of scores; towards 0 it is
             `"max"`. Kept in the weight `region_temperature`, which
             `kerasmi.callbacks.AnnealTemperature` lowers in training.
@@ -191,11 +193,11 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
     def _reduced(
         self, inputs: dict[str, Tensor], training: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a bound is of, see `all_pairs.reduced`."""
         return all_pairs.reduced(
             self.critic,
-            self._rules,
+            self._rules if training else self._rules.held_out,
             *self.encode(inputs, training),
             inputs["study_ids"],
             pair_inputs.is_text(inputs),
@@ -281,14 +283,14 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         loss, reduced, gradients = self._differentiated(inputs)
         # known by now: layers add losses when they are called
         compiling.check_added_losses(self)
-        pairs, scores, weights = reduced
+        pairs, scores, weights, read = reduced
         norm = gradient_norm.of_step(gradients, self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self.objective.update(pairs, scores)
         if not loss_scale.is_scaled(self.optimizer):
             # ReLUs make 0 of NaN on a CPU, and a bound of scores without any
             loss = ops.where(ops.isnan(norm), norm, loss)
-        self.diagnostics.update(loss, pairs, scores, weights)
+        self.diagnostics.update(loss, pairs, read, weights)
         images = ops.shape(pairs)[0]
         gradient_norm.update(self.gradient_norm, norm, images, self.optimizer)
         return logs(self.metrics)
@@ -344,7 +346,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """The bound on a held-out batch."""
         inputs = distribute.even(pair_inputs.unpacked(data))
-        pairs, scores, weights = self._reduced(inputs, training=False)
+        pairs, scores, weights, _ = self._reduced(inputs, training=False)
         loss = self.objective(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights, held_out=True)
         return logs(self.diagnostics.metrics)

@@ -139,7 +139,7 @@ def _on_one_tape(made, inputs):
             for start in range(0, PARTS * each, each)
         ]
         images, texts = (tf.concat(x, 0) for x in zip(*features, strict=True))
-        pairs, scores, _ = all_pairs.reduced(
+        pairs, scores, *_ = all_pairs.reduced(
             made.critic,
             made._rules,
             images,

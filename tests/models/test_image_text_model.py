@@ -55,7 +55,7 @@ def test_every_tower_gets_a_gradient(loss, scope):
     made = model(scope=scope, normalize=True)
     made.compile(keras.optimizers.SGD(0.0), loss=loss)
     with tf.GradientTape() as tape:
-        pairs, scores, _ = made._reduced(batch(8), training=True)
+        pairs, scores, *_ = made._reduced(batch(8), training=True)
         value = made.objective(pairs, scores)
     for tower in (made.image_encoder, made.text_encoder, made.critic):
         assert tower.trainable_variables
@@ -266,6 +266,30 @@ def test_matched_selection_trains_but_is_read_as_max():
     same = model(region="max")
     same.set_weights(made.get_weights())
     np.testing.assert_allclose(made(inputs), same(inputs), rtol=1e-5)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_no_value_of_matched_is_reported_as_mutual_information(accumulate):
+    inputs = batch(16, texts=2)
+    inputs["padding_mask"][3, 1] = 0
+    made, same = model(region="matched"), model(region="max")
+    for one in (made, same):
+        rate = keras.optimizers.SGD(0.0)
+        one.compile(rate, loss="cpc", accumulate=accumulate, run_eagerly=True)
+    logs, expected = (
+        one.evaluate(inputs, batch_size=16, verbose=0, return_dict=True)
+        for one in (made, same)
+    )
+    assert logs == pytest.approx(expected, rel=1e-5)
+    # in training, the pairs of an image that chooses no region are left out
+    inputs = batch(16, texts=2)
+    logs, expected = (
+        one.train_on_batch(inputs, return_dict=True) for one in (made, same)
+    )
+    loss = -logs.pop("loss"), -expected.pop("loss")
+    assert loss[0] > loss[1] + 0.001
+    for name in logs.keys() - {"gradient_norm"}:
+        np.testing.assert_allclose(logs[name], expected[name], rtol=1e-5)
 
 
 def test_keras_still_calls_what_is_overridden(monkeypatch):

@@ -112,14 +112,24 @@ def optimizer_for(
 
 def _check_under_strategy(optimizer: Any, asked: dict[str, bool]) -> None:
     named = [name for name, is_asked in asked.items() if is_asked]
+    parts = _with_inner(optimizer)
     named += [
         name
         for name in _BROKEN_UNDER_STRATEGY
-        if getattr(optimizer, name, None)
+        if any(getattr(part, name, None) for part in parts)
     ]
+    named += ["LossScaleOptimizer"] * any(map(loss_scale.is_scaled, parts))
     if named:
         raise ValueError(
             f"{', '.join(named)}: not possible on several devices, where "
             "Keras fails or computes something else. Leave it out, or train "
             "on one device."
         )
+
+
+def _with_inner(optimizer: Any) -> list[Any]:
+    """An optimizer and all that it is made of."""
+    inner = list(getattr(optimizer, "optimizers", ()))
+    if hasattr(optimizer, "inner_optimizer"):
+        inner.append(optimizer.inner_optimizer)
+    return [optimizer, *(each for part in inner for each in _with_inner(part))]

@@ -124,6 +124,24 @@ def test_clipping_on_several_devices_is_refused(two_devices):
             made.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
 
 
+def test_clipping_inside_an_optimizer_is_refused_too(two_devices):
+    clipped = keras.optimizers.SGD(0.1, clipnorm=1.0)
+    several = keras.optimizers.MultiOptimizer(
+        keras.optimizers.OptimizerMap(keras.optimizers.SGD(), {"x": clipped})
+    )
+    scaled = keras.optimizers.LossScaleOptimizer(clipped)
+    unclipped = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    with two_devices.scope():
+        made = model()
+        for optimizer, named in (
+            (several, "^clipnorm: "),
+            (scaled, "^clipnorm, LossScaleOptimizer: "),
+            (unclipped, "^LossScaleOptimizer: "),
+        ):
+            with pytest.raises(ValueError, match=named):
+                made.compile(optimizer)
+
+
 def test_a_classifier_trains_the_same_on_two_devices(two_devices):
     from kerasmi.models.image_classifier import ImageClassifier
 

@@ -240,12 +240,15 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The encoder serialised, and the settings."""
+        is_tuned = self.trainable and self.get_layer("findings").trainable
         return {
             "name": self.name,
             **saving.serialized(self, ["image_encoder"]),
             "labels": list(self.labels),
             "head": self.head,
             "trainable": self.encoder_mode,
+            # of the networks below, the encoder's config says it
+            **({} if is_tuned else {"frozen": freezing.frozen(self)}),
         }
 
     @classmethod
@@ -254,12 +257,14 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
     ) -> "ImageClassifier":
         """Rebuilds the encoder, then the classifier; what was frozen is."""
         config = saving.rebuilt(config, ["image_encoder"], custom_objects)
-        encoder = config["image_encoder"]
+        encoder, frozen = config["image_encoder"], config.pop("frozen", None)
         model = cls(**config)
         for part in ("lower", "upper"):
             # the constructor tunes a network as a whole
-            frozen = freezing.frozen(getattr(encoder, part))
-            freezing.freeze(getattr(model.image_encoder, part), frozen)
+            places = freezing.frozen(getattr(encoder, part))
+            freezing.freeze(getattr(model.image_encoder, part), places)
+        if frozen is not None:
+            freezing.freeze(model, frozen)
         return model
 
 

@@ -56,6 +56,18 @@ def all_but_the_last_layers():
     return trained(made)
 
 
+def a_classifier_whose_last_layer_is_frozen():
+    made = classifier("tuned")
+    made.get_layer("findings").trainable = False
+    return trained(made)
+
+
+def the_last_layer_of_a_classifier_alone():
+    made = classifier("tuned")
+    made.image_encoder.trainable = False
+    return trained(made)
+
+
 def a_global_encoder():
     made = model("global")
     made.image_encoder.trainable = False
@@ -111,6 +123,8 @@ def a_critic():
         the_norm_and_the_head_of_a_critic,
         a_critic,
         a_probe,
+        a_classifier_whose_last_layer_is_frozen,
+        the_last_layer_of_a_classifier_alone,
         a_classifier_tuned_after_it_was_frozen,
         a_classifier_frozen_after_it_was_tuned,
         all_but_the_last_layers,

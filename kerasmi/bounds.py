@@ -99,7 +99,8 @@ def infonce_symmetric(
         negatives: `(B, C)` bool, the pairs of different studies.
 
     Returns:
-        Scalar float32, in nats. NaN if no anchor has a negative.
+        Scalar float32, in nats. NaN if in one direction no anchor has a
+        negative.
     """
     rows, columns = (
         masked.mean(*infonce_terms(scores, positives, negatives, axis=axis))

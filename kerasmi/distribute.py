@@ -4,7 +4,7 @@ import collections
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -313,6 +313,21 @@ def even(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: tf.identity(each) for name, each in inputs.items()}
 
 
+def after(data: Any) -> contextlib.AbstractContextManager[None]:
+    """What is done inside waits for the data of a step, in a graph too.
+
+    Keras asks a data set that does not know its length for one batch more than
+    it has: the step fails, but what needs no data of it would be done, such as
+    a decay of weights.
+    """
+    flat = tf.nest.flatten(data, expand_composites=True)
+    known = [tensor for tensor in flat if tensor is not None]
+    return cast(
+        contextlib.AbstractContextManager[None],
+        tf.control_dependencies(known),
+    )
+
+
 def not_idle(images: Tensor) -> Tensor:
     """The same images, refused where this replica has none of a batch.
 
@@ -398,21 +413,18 @@ def rank_one(logs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
 
 
-def check_negatives(pairs: Tensor) -> list[tf.Operation]:
+def check_negatives(is_there: Tensor) -> list[tf.Operation]:
     """Stops the step, in a graph too, when a batch has no negative pair.
 
     Args:
-        pairs: `(B, C)` int: 1 positive, 0 negative, -1 ignored.
+        is_there: scalar bool, whether it has one, as `BoundLoss.is_defined`
+            tells.
 
     Returns:
         Operations for `tf.control_dependencies`; none when run eagerly.
 
     Raises:
-        tf.errors.InvalidArgumentError: when no entry is 0.
+        tf.errors.InvalidArgumentError: it has none.
     """
-    check = tf.debugging.assert_equal(
-        tf.reduce_any(tf.equal(pairs, 0)),
-        True,
-        message=NO_NEGATIVES,
-    )
+    check = tf.debugging.assert_equal(is_there, True, message=NO_NEGATIVES)
     return [] if check is None else [check]

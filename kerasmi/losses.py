@@ -51,6 +51,19 @@ class BoundLoss(keras.losses.Loss, abc.ABC):
             Scalar float32, in nats; NaN for a batch without negatives.
         """
 
+    def is_defined(self, pairs: Tensor) -> Tensor:
+        """Whether a batch has the pairs that the bound is a mean over.
+
+        Args:
+            pairs: `(B, C)` labels, 1 matched, 0 negative, -1 ignored.
+
+        Returns:
+            Scalar bool. Training refuses a batch where it is not, and what is
+            held out leaves it out.
+        """
+        positives, negatives = _masks(pairs)
+        return ops.logical_and(ops.any(positives), ops.any(negatives))
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Minus the bound, scalar float32."""
         return -self.bound(y_true, y_pred)
@@ -136,8 +149,14 @@ class MINE(BoundLoss):
         store["log_average"] = ops.convert_to_numpy(self.log_average)
 
     def load_own_variables(self, store: Any) -> None:
-        """Restores the moving average."""
-        self.log_average.assign(store["log_average"])
+        """Restores the moving average; the next batch begins one without it.
+
+        Weights may come of a model that was trained on another bound.
+        """
+        there = "log_average" in store
+        self.log_average.assign(
+            store["log_average"] if there else float("-inf")
+        )
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -173,6 +192,14 @@ class CPC(BoundLoss):
     def bound(self, pairs: Tensor, scores: Tensor) -> Tensor:
         """InfoNCE, in nats: see `BoundLoss.bound`."""
         return _INFONCE[self.direction](scores, *_masks(pairs))
+
+    def is_defined(self, pairs: Tensor) -> Tensor:
+        """Whether each direction has an anchor with a negative."""
+        found = [
+            ops.any(bounds.ceiling_terms(*_masks(pairs), axis)[1])
+            for axis in bounds.anchor_axes(self.direction)
+        ]
+        return ops.all(ops.stack(found))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

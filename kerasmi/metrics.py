@@ -205,7 +205,7 @@ class MutualInformation(_Pooled):
 
 
 @_serializable
-class Ceiling(_PooledMean):
+class Ceiling(_Pooled):
     """The largest value that InfoNCE can have: the mean of `log |candidates|`.
 
     Args:
@@ -222,6 +222,7 @@ class Ceiling(_PooledMean):
         super().__init__(name=name)
         self.direction = direction
         self._axes = bounds.anchor_axes(direction)
+        self._anchors = [_PooledMean(f"anchors_{axis}") for axis in self._axes]
 
     def update_state(
         self, pairs: Tensor, scores: Tensor = None, sample_weight: Tensor = None
@@ -229,8 +230,18 @@ class Ceiling(_PooledMean):
         """Adds a batch of `(B, C)` labels, whatever the scores."""
         self._refuse_weights(sample_weight)
         masks = pair_labels.positives(pairs), pair_labels.negatives(pairs)
-        for axis in self._axes:
-            self.add(*bounds.ceiling_terms(*masks, axis=axis))
+        for mean, axis in zip(self._anchors, self._axes, strict=True):
+            mean.add(*bounds.ceiling_terms(*masks, axis=axis))
+
+    def result(self) -> Tensor:
+        """The mean over directions, as of the bound itself; float32."""
+        means = [mean.result() for mean in self._anchors]
+        return sum(means) / len(means)
+
+    def reset_state(self) -> None:
+        """Forgets all batches."""
+        for mean in self._anchors:
+            mean.reset_state()
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

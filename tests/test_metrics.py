@@ -107,6 +107,19 @@ def test_ceiling_is_the_mean_log_of_the_candidates(direction, expected):
     assert float(metric.result()) == pytest.approx(expected / 4)
 
 
+def test_ceiling_of_both_directions_is_the_mean_of_theirs():
+    # the third image has no text: no text of it, but it for the others
+    labels = np.array([[1, 0, -1], [0, 1, -1], [0, 0, -1], [-1, -1, 1]])
+    found = metrics.Ceiling("symmetric")
+    found.update_state(labels)
+    one, other = (
+        float(bounds.infonce_ceiling(labels == 1, labels == 0, direction))
+        for direction in ("image_to_text", "text_to_image")
+    )
+    assert one != pytest.approx(other)
+    assert float(found.result()) == pytest.approx((one + other) / 2)
+
+
 def test_effective_negatives_are_a_mean_over_batches():
     metric = metrics.EffectiveNegatives()
     values = []

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from kerasmi import distribute, losses, metrics
-from kerasmi import pairs as pair_labels
 from kerasmi.types import Tensor
 
 
@@ -29,6 +28,7 @@ class Diagnostics:
 
     def __init__(self, objective: losses.BoundLoss) -> None:
         direction = getattr(objective, "direction", "image_to_text")
+        self._objective = objective
         self.loss = _Mean(name="loss")
         self.of_scores = [
             bound_metric(objective),
@@ -62,14 +62,14 @@ class Diagnostics:
             scores: `(B, C)`, of a rule that a bound may be read by.
             weights: `(B, N, K)` of the regions of each image for its own
                 texts.
-            held_out: whether a batch without a negative, whose loss is NaN,
-                is left out of the mean loss; training refuses it.
+            held_out: whether a batch whose bound is not defined, as without
+                a negative, is left out of the mean loss; training refuses it.
         """
         # the weight depends on the data, so that a step on an exhausted
         # iterator cannot dilute the mean
         images = ops.shape(pairs)[0]
         if held_out:
-            loss, images = _if_negative(loss, images, pairs)
+            loss, images = _if_defined(self._objective, loss, pairs)
         self.loss.update_state(loss, images)
         for metric in self.of_scores:
             metric.update_state(pairs, scores)
@@ -98,12 +98,12 @@ def bound_metric(objective: losses.BoundLoss) -> keras.metrics.Metric:
     return metrics.MutualInformation(name, **settings)
 
 
-def _if_negative(
-    value: Tensor, images: Tensor, pairs: Tensor
+def _if_defined(
+    objective: losses.BoundLoss, value: Tensor, pairs: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The value of a batch and its weight: none without a negative."""
-    is_any = ops.any(pair_labels.negatives(pairs))
-    return ops.where(is_any, value, 0.0), ops.where(is_any, images, 0)
+    """The value of a batch and its weight: none where it is not defined."""
+    is_there, images = objective.is_defined(pairs), ops.shape(pairs)[0]
+    return ops.where(is_there, value, 0.0), ops.where(is_there, images, 0)
 
 
 class _Mean(keras.metrics.Mean):
@@ -120,5 +120,4 @@ class _BatchMean(_Mean):
 
     def update_state(self, pairs: Tensor, scores: Tensor) -> None:
         bound = self.objective.bound(pairs, scores)
-        bound, images = _if_negative(bound, ops.shape(pairs)[0], pairs)
-        super().update_state(bound, images)
+        super().update_state(*_if_defined(self.objective, bound, pairs))

@@ -225,7 +225,8 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""
-        return distribute.rank_one(super().train_step(data))
+        with distribute.after(data):
+            return distribute.rank_one(super().train_step(data))
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""

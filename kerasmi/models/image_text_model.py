@@ -285,7 +285,10 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         compiling.check_added_losses(self)
         pairs, scores, weights, read = reduced
         norm = gradient_norm.of_step(gradients, self.optimizer)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        with distribute.after(inputs):
+            self.optimizer.apply_gradients(
+                zip(gradients, variables, strict=True)
+            )
         self.objective.update(pairs, scores)
         if not loss_scale.is_scaled(self.optimizer):
             # ReLUs make 0 of NaN on a CPU, and a bound of scores without any
@@ -297,7 +300,8 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
     def _loss(self, pairs: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of the whole batch, and what is differentiated of it."""
-        with tf.control_dependencies(distribute.check_negatives(pairs)):
+        is_there = self.objective.is_defined(pairs)
+        with tf.control_dependencies(distribute.check_negatives(is_there)):
             loss = self.objective(pairs, tf.identity(scores))
         # Every replica computes the whole loss, and the optimizer sums the
         # gradients of all.

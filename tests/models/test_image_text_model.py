@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import batch, model
+from small_models import VOCABULARY, batch, model
 from tensorflow.python.framework import config
 
-from kerasmi import fused_adam, losses, optimizers
+from kerasmi import bounds, fused_adam, losses, optimizers
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_text_model import ImageTextModel
 
@@ -127,6 +127,80 @@ def test_a_batch_of_one_study_or_without_text_is_refused(lack):
         match=r"no negative pair.*of one study, or none has a text",
     ):
         made.fit(dataset(inputs, 4), verbose=0, shuffle=False)
+
+
+@pytest.mark.parametrize("direction", bounds.DIRECTIONS)
+def test_a_batch_in_which_no_anchor_has_a_negative(direction):
+    # of the second batch one image has no text: it is the other's negative
+    # image, and no negative text
+    inputs = batch(6)
+    inputs["padding_mask"][5] = 0
+    loss = losses.CPC(direction)
+    made = model()
+    made.compile("sgd", loss=loss, run_eagerly=True)
+    both = tf.data.Dataset.from_tensor_slices(inputs).batch(4)
+    held_out = made.evaluate(both, verbose=0, return_dict=True)
+    first = {name: values[:4] for name, values in inputs.items()}
+    alone = made.evaluate(dataset(first, 4), verbose=0, return_dict=True)
+    rest = {name: values[4:] for name, values in inputs.items()}
+    if direction == "text_to_image":
+        assert np.isfinite(made.train_on_batch(rest)).all()
+        return
+    np.testing.assert_allclose(held_out["loss"], alone["loss"], rtol=1e-6)
+    before = [np.array(each) for each in made.trainable_variables]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no negative"):
+        made.train_on_batch(rest)
+    for one, other in zip(before, made.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def unused_word(made):
+    """The embedding of [UNK], which no text of `batch` has."""
+    assert not np.any(batch(8)["token_ids"] == 1)
+    (table,) = (
+        variable
+        for variable in made.text_encoder.trainable_variables
+        if variable.shape == (len(VOCABULARY), 8)
+    )
+    return np.array(table)[1]
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("mode", ["plain", "run_eagerly", "two devices"])
+def test_a_data_set_of_unknown_length_takes_no_step_more(mode, two_devices):
+    here = tf.distribute.get_strategy()
+    with (two_devices if mode == "two devices" else here).scope():
+        made = model()
+        optimizer = keras.optimizers.AdamW(0.5, weight_decay=0.1)
+        made.compile(optimizer, run_eagerly=mode == "run_eagerly")
+    data = dataset(batch(8), 4).filter(lambda _: True)
+    assert int(data.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    start = unused_word(made)
+    made.fit(data, epochs=2, verbose=0, shuffle=False)
+    assert made.optimizer.iterations.numpy() == 4
+    # only the decay of weights moves it
+    np.testing.assert_allclose(
+        unused_word(made), start * (1 - 0.05) ** 4, rtol=1e-5
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+@pytest.mark.parametrize("loss", ["cpc", None])
+def test_mine_goes_on_from_weights_of_another_training(tmp_path, loss):
+    one, other = model(), model(seed=1)
+    if loss:
+        one.compile("sgd", loss=loss, run_eagerly=True)
+    one.save_weights(tmp_path / "model.weights.h5")
+    other.compile("sgd", loss="mine", run_eagerly=True)
+    other.train_on_batch(batch(4))
+    assert np.isfinite(float(other.objective.log_average))
+    other.load_weights(tmp_path / "model.weights.h5")
+    assert float(other.objective.log_average) == -np.inf
+    for a, b in zip(
+        one.trainable_variables, other.trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert np.isfinite(other.train_on_batch(batch(4))).all()
 
 
 @pytest.mark.parametrize("loss", ["mine", losses.CPC("symmetric")])

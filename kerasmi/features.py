@@ -60,7 +60,9 @@ class Features:
             round_numbers.traced(self._encode_images, image)
         )
         self._text = round_numbers.of_rows(
-            round_numbers.traced(self._encode_texts, ids, mask)
+            round_numbers.traced(self._encode_texts, ids, mask),
+            # their lengths differ too: fewer rows for each of them
+            round_numbers.power_of_two,
         )
         regions = _spec(*model.image_encoder.output_shape)
         text = _spec(None, 1, parts.text_dim(model.text_encoder))

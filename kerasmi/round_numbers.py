@@ -29,10 +29,15 @@ def rounded_down(number: int) -> int:
     return number // unit * unit
 
 
-def filled(block: Tensor) -> Tensor:
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is not below `number`."""
+    return 1 << (number - 1).bit_length()
+
+
+def filled(block: Tensor, rounded: Callable[[int], int] = rounded_up) -> Tensor:
     """A block of `n >= 1` rows with rows of zeros after them."""
     n = block.shape[0]
-    rows = [(0, rounded_up(n) - n)]
+    rows = [(0, rounded(n) - n)]
     return tf.pad(block, rows + [(0, 0)] * (block.shape.rank - 1))
 
 
@@ -48,11 +53,20 @@ def traced(
     return tf.function(function, input_signature=blocks, autograph=False)
 
 
-def of_rows(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A function whose row i is made of row i of each argument alone."""
+def of_rows(
+    function: Callable[..., Tensor],
+    rounded: Callable[[int], int] = rounded_up,
+) -> Callable[..., Tensor]:
+    """A function whose row i is made of row i of each argument alone.
+
+    Args:
+        function: of blocks with as many rows each.
+        rounded: to how many rows a block of `n` is filled up.
+    """
 
     def call(*blocks: Tensor) -> Tensor:
-        return function(*map(filled, blocks))[: blocks[0].shape[0]]
+        full = (filled(block, rounded) for block in blocks)
+        return function(*full)[: blocks[0].shape[0]]
 
     return call
 

@@ -33,6 +33,21 @@ def test_rounded_by_a_quarter_at_most_and_to_few_numbers():
     assert len(set(up)) == 44  # 7, and 4 for each power of two
 
 
+@pytest.mark.parametrize(
+    ("number", "up"), [(1, 1), (2, 2), (3, 4), (64, 64), (65, 128), (128, 128)]
+)
+def test_of_rows_fills_up_as_it_is_told(number, up):
+    shapes = []
+
+    def double(values):
+        shapes.append(values.shape[0])
+        return 2 * values
+
+    call = round_numbers.of_rows(double, round_numbers.power_of_two)
+    assert call(tf.ones((number, 2))).shape == (number, 2)
+    assert shapes == [up]
+
+
 def test_of_rows_fills_up_and_gives_the_rows_of_the_block():
     shapes = []
 

@@ -3,13 +3,18 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerasmi import regions
 from kerasmi.critics import Critic
+from kerasmi.types import Tensor
 
 NEGATIVES = ("global", "replica")
 PARTS = ("image_encoder", "text_encoder", "critic")
+
+# of the largest score: what half precision and TF32 may change
+_ROUNDING = 0.02
 
 
 def text_dim(text_encoder: keras.Model) -> int:
@@ -54,18 +59,19 @@ def build_critic(
 
     Scores of a large batch are made block by block, with gradients of
     `head_weights` alone: a critic that reads others would train in small
-    batches, and fail in large ones.
+    batches, and fail in large ones. There the gradient is that of
+    `row_scores`, where `region_scores` made the value.
 
     Raises:
-        ValueError: the critic and the weight are named.
+        ValueError: the critic and the weight are named, or the method of it
+            whose scores are not those of the others.
     """
     number, image_dim = image_encoder.output_shape[1:]
     words_dim = text_dim(text_encoder)
     if not critic.built:
         critic.build((None, number, image_dim), (None, words_dim))
-    image, text = critic.project(
-        tf.zeros((1, number or 1, image_dim)), tf.zeros((1, words_dim)), False
-    )
+    images, texts = _random(2, number or 2, image_dim), _random(3, words_dim)
+    image, text = critic.project(images, texts, False)
     weights = [tf.convert_to_tensor(each) for each in critic.head_weights()]
     name = type(critic).__name__
     remedy = (
@@ -74,8 +80,8 @@ def build_critic(
     )
     try:
         with tf.GradientTape() as tape:
-            critic.region_scores(image, text, weights)
-            critic.row_scores(image, text[:, None], weights)
+            scores = critic.region_scores(image, text, weights)
+            rows = critic.row_scores(image[:, :, None], text, weights)
     except ValueError as error:
         # such as Keras's, of a layer that is made after `build`
         raise ValueError(
@@ -89,6 +95,31 @@ def build_critic(
             f"`critic`: the scores of {name} read {read[0]!r}, which is none "
             f"of the weights that `row_scores` is given. {remedy}"
         )
+    _check_alike(name, "row_scores", rows, scores)
+    called = critic(images, texts, training=False)
+    _check_alike(name, "call", called, scores)
+
+
+def _random(*shape: int) -> Tensor:
+    # zeros would hide most differences
+    values = np.random.default_rng(0).standard_normal(shape)
+    return tf.constant(values, tf.float32)
+
+
+def _check_alike(name: str, method: str, found: Any, expected: Any) -> None:
+    """Refuses scores that are not those of `region_scores`."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    most = _ROUNDING * np.abs(expected).max()
+    if found.shape == expected.shape:
+        near = np.isclose(found, expected, rtol=0, atol=most, equal_nan=True)
+        if near.all():
+            return
+    raise ValueError(
+        f"`critic`: `{method}` and `region_scores` of {name} make other scores "
+        "of the same features, so that it would be trained on one and read by "
+        "the other. Override `row_scores`, from which `Critic` makes the "
+        "others; where one of them is overridden too, change both alike."
+    )
 
 
 def check_rules(region: str, temperature: float, negatives: str) -> None:

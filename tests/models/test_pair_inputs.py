@@ -244,6 +244,36 @@ def test_a_critic_that_would_fail_in_a_large_batch_is_refused(kind, words):
         ImageTextModel(made.image_encoder, made.text_encoder, kind())
 
 
+class ByRegion(critics.SeparableCritic):
+    """Large batches have the gradient of `row_scores`, which it leaves."""
+
+    def region_scores(self, image, text, weights):
+        return ops.square(super().region_scores(image, text, weights))
+
+
+class ByRow(critics.SeparableCritic):
+    def row_scores(self, image, text, weights):
+        return ops.square(super().row_scores(image, text, weights))
+
+
+class ByCall(critics.ConcatCritic):
+    """No score of the joint model is made by `call`."""
+
+    def call(self, region_features, text_features, training=None):
+        return 2 * super().call(region_features, text_features, training)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [(ByRegion, "row_scores"), (ByRow, "row_scores"), (ByCall, "call")],
+)
+def test_a_critic_whose_methods_make_other_scores_is_refused(kind, method):
+    made = model()
+    words = f"`critic`: `{method}` and `region_scores` of {kind.__name__} make"
+    with pytest.raises(ValueError, match=words):
+        ImageTextModel(made.image_encoder, made.text_encoder, kind())
+
+
 def test_a_critic_that_hands_its_layer_over_is_trained_in_blocks(monkeypatch):
     monkeypatch.setattr(pair_scores, "KEPT_FLOATS", {})
     parts = model()

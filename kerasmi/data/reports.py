@@ -118,6 +118,15 @@ def sections(text: str) -> dict[str, str]:
     return {part.name: part.text.strip() for part in parse(text)}
 
 
+def repeats(text: str) -> bool:
+    """Returns whether findings or impressions came before those that count.
+
+    The publishers take the last of each, as `sections` does.
+    """
+    names = [part.name for part in parse(text)]
+    return any(names.count(name) > 1 for name in TELLING[:2])
+
+
 def findings_impression(text: str) -> tuple[str, str]:
     """Returns both sections of a report, empty where it has none."""
     found = sections(text)

@@ -588,6 +588,25 @@ def test_images_without_reports_can_be_asked_for(release):
     assert items[dicom(59900010, 0)].labels["Edema"] == 1
 
 
+def test_reports_of_several_findings_are_counted(tmp_path):
+    step = "reports of several findings or impressions: the last of each taken"
+    text = (
+        " FINAL REPORT\n FINDINGS:  The kite is big.\n \n"
+        " FRONTAL AND LATERAL CHEST:  As before.\n \n IMPRESSION:  Stable.\n"
+    )
+    root = write_all(tmp_path, with_text(59900040, text))
+    items, audit = read(source(root))
+    assert items[dicom(59900040, 0)].findings == "As before."
+    assert audit.counts[step] == 1
+    _, audit = read(source(root, text="authors"))
+    assert step not in audit.counts
+    # an empty one replaces nothing
+    once = text.replace("The kite is big.", "")
+    root = write_all(tmp_path / "once", with_text(59900040, once))
+    _, audit = read(source(root))
+    assert step not in audit.counts
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"FINDINGS: \xff\xfe", "not UTF-8"), (b"x" * (2**20 + 1), "1,048,576")],

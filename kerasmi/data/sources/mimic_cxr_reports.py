@@ -27,6 +27,7 @@ _OTHER: Columns = {
     "last_paragraph": ("last_paragraph",),
     "comparison": ("comparison",),
 }
+_REPEATS = "reports of several findings or impressions: the last of each taken"
 _MEMBER = re.compile(r"(.*/|)p\d\d/p\d{8}/s\d{8}\.txt", re.DOTALL)
 
 
@@ -42,11 +43,13 @@ class Text:
         findings: The findings section.
         impression: The impression section.
         report: Text used where there is neither.
+        repeats: See `reports.repeats`; False where it cannot be told.
     """
 
     findings: str = ""
     impression: str = ""
     report: str = ""
+    repeats: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.findings or self.impression or self.report)
@@ -200,7 +203,8 @@ def cut(text: str, how: str) -> Text:
     if how == "authors":
         return Text(report=reports.final_report(text))
     findings, impression = reports.findings_impression(text)
-    return Text(findings, impression, reports.other_text(text))
+    other, repeats = reports.other_text(text), reports.repeats(text)
+    return Text(findings, impression, other, repeats)
 
 
 class Texts:
@@ -244,6 +248,8 @@ class Texts:
                         f"reports unreadable in the {kind}, taken elsewhere"
                     )
                 self._audit.count(f"reports from the {store.kind}")
+                if text.repeats:
+                    self._audit.count(_REPEATS)
                 return text, ""
         if damaged:
             return Text(), damaged[0][1]

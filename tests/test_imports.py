@@ -25,6 +25,7 @@ GROUPS = {
             "launching",
             "in_turn",
             "written_tables",
+            "told",
         },
         set(),
         FRAMEWORKS,

@@ -395,6 +395,13 @@ def test_a_wrong_option_is_told(own, monkeypatch, options, message):
         Table(own, **options)
 
 
+def test_no_cell_is_proposed_where_no_line_names_the_columns(tmp_path):
+    file = write(tmp_path, "a.png,smith,Mrs Smith has edema.\n")
+    with pytest.raises(DataError, match="it has 3 columns, whose") as caught:
+        Table(file, columns={"image": "a.png", "subject": "smit"})
+    assert "smith" not in str(caught.value).lower()
+
+
 def test_views_without_a_column_are_told(tmp_path):
     with pytest.raises(DataError, match="which column is the view"):
         Table(write(tmp_path, "image\n1\n"), views=["PA"])

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import pandas as pd
 
+from kerasmi import told
 from kerasmi.errors import DataError
 from kerasmi.reporter import counted
 
@@ -66,7 +67,7 @@ def match(
         elif ours in columns:
             raise DataError(
                 f"{file} has no column {' or '.join(map(repr, theirs))}; it "
-                f"has {', '.join(there)}. {remedy}"
+                f"has {told.columns(there)}. {remedy}"
             )
     return found
 

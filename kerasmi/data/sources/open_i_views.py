@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from kerasmi import told
 from kerasmi.data.sources import csv_files
 from kerasmi.data.sources.csv_files import Columns
 from kerasmi.data.sources.open_i_files import image_key
@@ -52,5 +53,5 @@ def _columns(file: Path) -> Columns:
     forms = " or ".join(f"{image} and {view}" for image, view in _FORMS)
     raise DataError(
         f"{file} tells no views: expected the columns {forms}; it has "
-        f"{', '.join(header[:12])}."
+        f"{told.columns(header)}."
     )

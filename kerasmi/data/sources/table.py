@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from kerasmi import told
 from kerasmi.data.schema import BLANK, EDEMA_SEVERITY
 from kerasmi.data.sources import table_columns
 from kerasmi.data.sources.base import Audit, Item, Source
@@ -254,7 +255,7 @@ class Table(Source):
         if "image" not in columns:
             raise DataError(
                 f"{self._file}: has no column 'image'; say which it is "
-                f"(--image), of {', '.join(self._rows.columns)}."
+                f"(--image), of {told.columns(self._rows.columns)}."
                 f"{_other_delimiter(self._rows.columns)}"
             )
         return columns
@@ -289,10 +290,11 @@ class Table(Source):
         if column in self._rows.columns:
             return
         near = difflib.get_close_matches(column, self._rows.columns, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        known = near and told.are_names(self._rows.columns)
+        hint = f" (did you mean {near[0]!r}?)" if known else ""
         raise DataError(
             f"{self._file}: has no column {column!r}{hint}; it has "
-            f"{', '.join(self._rows.columns)}."
+            f"{told.columns(self._rows.columns)}."
         )
 
 

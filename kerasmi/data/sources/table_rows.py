@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from kerasmi import told
 from kerasmi.errors import DataError
 from kerasmi.reporter import counted
 
@@ -123,10 +124,14 @@ class Rows:
                 " names the columns."
             )
         twice = {name for name in names if names.count(name) > 1 and name}
-        if twice:
+        if twice and told.are_names(names):
             raise DataError(
                 f"{self._file}: has the column {min(twice)!r} twice; rename "
                 "one."
+            )
+        if twice:
+            raise DataError(
+                f"{self._file}: has one name twice, of {told.columns(names)}."
             )
         return tuple(names)
 
@@ -180,7 +185,7 @@ class Rows:
                 try:
                     found = json.loads(line, object_pairs_hook=_unique)
                 except KeyError as error:
-                    yield number, {}, f"it has {error} twice"
+                    yield number, {}, f"it has {error.args[0]} twice"
                     continue
                 except (ValueError, RecursionError):
                     yield number, {}, "it is no JSON"
@@ -281,7 +286,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise KeyError(name)
+            raise KeyError(told.column(name))
         found[name] = value
     return found
 

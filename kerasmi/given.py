@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from kerasmi import told
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import EDEMA_SEVERITY
 from kerasmi.data.sources import csv_files
@@ -48,13 +49,14 @@ def prompts(file: Path, dataset: Dataset) -> pd.DataFrame:
         where = f"{file}: row {one.row}"
         if one.label not in binary:
             raise DataError(
-                f"{where}: no label {one.label!r} in the data; it has"
-                f" {', '.join(binary) or 'none'}."
+                f"{where}: label is {told.word(one.label)}, which is none of"
+                f" the data; it has {', '.join(binary) or 'none'}."
             )
         if one.positive == one.negative:
             raise DataError(
                 f"{where}: positive and negative are the same sentence,"
-                f" {one.positive!r}; give one for and one against the label."
+                f" {told.word(one.positive)}; give one for and one against the"
+                " label."
             )
     return frame[list(_PROMPTS)]
 
@@ -82,7 +84,7 @@ def boxes(file: Path, dataset: Dataset) -> pd.DataFrame:
     for name in _NUMBERS:
         frame[name] = _numbers(file, frame, name)
     if not frame["image_id"].isin(dataset.images["image_id"]).any():
-        first = _told(frame["image_id"].iloc[0])
+        first = told.cell(frame["image_id"].iloc[0])
         raise DataError(
             f"{file}: none of its images is in the data, in row 2 {first};"
             " images.csv of the records lists those that are."
@@ -184,13 +186,6 @@ def _numbers(file: Path, frame: pd.DataFrame, name: str) -> pd.Series:
     if not wrong.empty:
         raise DataError(
             f"{file}: row {wrong[ROW].iloc[0]}: {name} is"
-            f" {_told(wrong[name].iloc[0])}; expected a number of pixels."
+            f" {told.word(wrong[name].iloc[0])}; expected a number of pixels."
         )
     return values
-
-
-def _told(cell: str) -> str:
-    """A cell as messages show it, unless it may be a report's sentence."""
-    # a comma without quotes puts words into the columns beside it
-    one_word = len(cell.split()) == 1
-    return repr(cell) if one_word else f"a text of {len(cell)} characters"

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from kerasmi import asked, features, representations
+from kerasmi import asked, features, representations, told
 from kerasmi.data import formats, images
 from kerasmi.data.records import read
 from kerasmi.errors import DataError, RunError
@@ -173,7 +173,7 @@ def _named(image: str) -> str:
     if could_be and (one_word or len(Path(image).suffix.split()) == 1):
         return image
     # a report's sentence, perhaps, in the place of the image
-    return f"the image given, a text of {len(image)} characters"
+    return f"the image given, {told.length(image)}"
 
 
 def _of_file(path: Path, intensity: str) -> bytes:

@@ -66,8 +66,10 @@ GOOD_PROMPT = "Edema,Edema.,No edema.\n"
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
-        ("Fracture,Yes.,No.", ["no label 'Fracture'", "Edema, Pneumonia"]),
-        (f"{EDEMA_SEVERITY},Yes.,No.", [f"no label '{EDEMA_SEVERITY}'"]),
+        ("Fracture,Yes.,No.", ["label is 'Fracture'", "Edema, Pneumonia"]),
+        (f"{EDEMA_SEVERITY},Yes.,No.", ["label is a text of 14 characters"]),
+        ("No edema.,Yes.,No.", ["label is a text of 9 characters"]),
+        ("Edema,Wet lungs., Wet lungs.", ["sentence, a text of 10 char"]),
         (",Yes.,No.", ["no label; give one"]),
         ("Edema,,No.", ["no positive; give one"]),
         ("Edema,Yes., ", ["no negative; give one"]),
@@ -150,6 +152,7 @@ def test_boxes_of_no_image_of_the_data_are_refused(tmp_path):
         ("i1,Wet.,1,2,3,,,,", ["no h; give one"]),
         ("i1,Wet.,1,two,3,4,,,", ["y is 'two'", "number of pixels"]),
         ("i1,Wet, no edema.,1,2,3,4,,", ["x is a text of 9 characters"]),
+        ("i1,Wet.,p10/p1000,2,3,4,,,", ["x is a text of 9 characters"]),
         ("i1,Wet.,nan,2,3,4,,,", ["x is 'nan'", "number of pixels"]),
         ("i1,Wet.,1,2,inf,4,,,", ["w is 'inf'", "number of pixels"]),
         ("i1,Wet.,1,2,0,4,,,", ["0 by 4 pixels", "above 0"]),

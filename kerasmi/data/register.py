@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from kerasmi import told
 from kerasmi.data import images
 from kerasmi.data.schema import (
     BLANK,
@@ -66,7 +67,8 @@ class Register:
         if record.image_id in self._images:
             yield "the same image_id was written before"
         if record.split not in SPLITS:
-            yield f"split is {record.split!r}, expected one of {SPLITS}"
+            found = told.word(record.split)
+            yield f"split is {found}, expected one of {SPLITS}"
         subject = record.subject_id
         split = self._split_of.get(subject, record.split)
         if split != record.split:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from kerasmi import output_files
+from kerasmi import output_files, told
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.schema import SPLITS
 from kerasmi.data.sources import csv_files
@@ -95,8 +95,12 @@ class SplitFile:
     def _add(self, number: int, subject: str, split: str) -> None:
         where = f"{self._file}: row {number}"
         if split not in SPLITS:
+            found, remedy = told.word(split), ""
+            if subject in SPLITS:
+                found = told.length(split)
+                remedy = f"; the columns split and {self._key} are swapped"
             raise DataError(
-                f"{where}: split is {split!r}, expected one of {SPLITS}."
+                f"{where}: split is {found}, expected one of {SPLITS}{remedy}."
             )
         if not subject:
             raise DataError(f"{where}: {self._key} is empty.")

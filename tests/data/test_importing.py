@@ -797,7 +797,10 @@ def test_half_a_split_file_is_not_left(table, out, tmp_path, monkeypatch):
     [
         ("", "is empty or no CSV"),
         ("subject_id,set\na,train\n", "has no column 'split'"),
+        ("10000032,train\n", "it has 2 columns, whose names look like"),
         ("subject_id,split\na,tune\n", "row 2: split is 'tune'"),
+        ("subject_id,split\na,10000032\n", "row 2: split is a text of 8 ch"),
+        ("subject_id,split\ntest,ann\n", "split and subject_id are swapped"),
         ("subject_id,split\na,train\na,test\n", "row 3: the subject is in"),
         ("subject_id,split\n,test\n", "row 2: subject_id is empty"),
         (None, "cannot be read"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from kerasmi import told
 from kerasmi.data import splits
 from kerasmi.errors import DataError
 
@@ -100,8 +101,8 @@ def by_subject(rows: pd.DataFrame, file: object) -> dict[str, str]:
     if split.isna().any():
         other = sorted(set(rows.loc[split.isna(), "split"]))[:3]
         raise DataError(
-            f"{file}: split is {', '.join(map(repr, other))}, expected one "
-            f"of {', '.join(names)}. Give the file as published."
+            f"{file}: split is {', '.join(map(told.word, other))}, expected "
+            f"one of {', '.join(names)}. Give the file as published."
         )
     pairs = rows.assign(split=split)[["subject_id", "split"]].drop_duplicates()
     try:

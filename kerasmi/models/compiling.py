@@ -44,6 +44,29 @@ def check_accumulate(parts: Any) -> None:
         )
 
 
+def check_unshared(critic: Any, encoders: list[Any], parts: int) -> None:
+    """Refuses parts of a batch where the critic shares a weight.
+
+    Its gradient would be that of the critic's scores alone.
+
+    Raises:
+        ValueError: parts, and a trainable weight of the critic that is one of
+            an encoder too; it is named.
+    """
+    own = {id(weight) for part in encoders for weight in part.weights}
+    shared = [
+        weight.path
+        for weight in critic.trainable_variables
+        if id(weight) in own
+    ]
+    if parts > 1 and shared:
+        raise ValueError(
+            "`accumulate`: expected 1 where critic and encoder share a weight, "
+            f"here {shared[0]!r}. Received: accumulate={parts}. Give the "
+            "critic a layer of its own, or train on whole batches."
+        )
+
+
 def check_variables(variables: list[Any]) -> None:
     """Refuses to train a model without a trainable weight.
 

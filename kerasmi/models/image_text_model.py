@@ -240,9 +240,12 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
 
         Raises:
             ValueError: no optimizer, an option that is not possible under a
-                strategy, or a number of parts below one.
+                strategy, a number of parts below one, or parts with a critic
+                that shares a weight with an encoder.
         """
         compiling.check_accumulate(accumulate)
+        encoders = [self.image_encoder, self.text_encoder]
+        compiling.check_unshared(self.critic, encoders, accumulate)
         one_device = {
             "jit_compile=True": jit_compile is True,
             "steps_per_execution > 1": steps_per_execution > 1,

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from dense_models import dense_model
-from small_models import batch, model
+from small_models import batch, image_encoder, model
 
 from kerasmi import optimizers
+from kerasmi.critics import Critic
 from kerasmi.models import all_pairs
+from kerasmi.models.image_text_model import ImageTextModel
 
 PARTS = 4
 
@@ -164,6 +166,41 @@ def test_a_saved_model_still_accumulates(tmp_path):
 def test_fewer_than_one_part_is_refused():
     with pytest.raises(ValueError, match="accumulate=0"):
         model().compile("sgd", accumulate=0)
+
+
+class Tied(Critic):
+    """Projects texts by a layer of the text encoder's."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.text_projection = layer
+        self.image_projection = keras.layers.Dense(layer.units)
+
+    def build(self, region_features_shape, text_features_shape):
+        super().build(region_features_shape, text_features_shape)
+        self.image_projection.build(region_features_shape)
+
+    def head_weights(self):
+        return []
+
+    def row_scores(self, image, text, weights):
+        return tf.reduce_sum(image * text, axis=-1)
+
+
+def test_parts_are_refused_where_critic_and_encoder_share_a_weight():
+    tokens = {
+        name: keras.Input((None, None), dtype="int32", name=name)
+        for name in ("token_ids", "padding_mask")
+    }
+    words = keras.layers.Embedding(20, 5)(tokens["token_ids"])
+    shared = keras.layers.Dense(5, name="shared")
+    texts = keras.Model(tokens, shared(keras.ops.mean(words, axis=2)))
+    made = ImageTextModel(image_encoder(), texts, Tied(shared))
+    made.compile("sgd")
+    with pytest.raises(ValueError, match=r"'shared/kernel'.*accumulate=2"):
+        made.compile("sgd", accumulate=2)
+    shared.trainable = False
+    made.compile("sgd", accumulate=2)
 
 
 def test_parts_that_do_not_divide_a_batch_are_refused_by_name():

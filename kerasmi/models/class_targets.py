@@ -101,6 +101,11 @@ def of_images(targets: Tensor, weights: Mapping[int, float]) -> Tensor:
     return found
 
 
+def number_known(targets: Tensor) -> Tensor:
+    """How many labels of a batch of targets are not ignored, float32."""
+    return ops.sum(ops.cast(targets >= 0, "float32"))
+
+
 def known_weights(targets: Tensor, weights: Tensor | None) -> Tensor:
     """`(B,)` float32 weights of images, 0 where their only label is ignored.
 

@@ -55,8 +55,9 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
     Targets of its own loss:
         `(B, L)`: 1 or 0, or for a severity `(B, 1)` or `(B,)`: 0 to 3. A
         negative number (-1 uncertain, -2 blank) is masked: it adds nothing to
-        the loss and weighs nothing. Anything else, NaN too, is a ValueError
-        in an array, and makes the loss NaN in a `tf.data.Dataset`.
+        the loss and weighs nothing, in the mean of an epoch too. Anything
+        else, NaN too, is a ValueError in an array, and makes the loss NaN in a
+        `tf.data.Dataset`.
 
     Metrics of Keras:
         Of `compile(weighted_metrics=...)` an ignored label of a classifier of
@@ -130,7 +131,8 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
     def on_features(self) -> keras.Model:
         """This classifier above `lower`: the same layers, loss and optimizer.
 
-        What trains it trains this classifier, as `lower` is frozen.
+        What trains it trains this classifier, as `lower` is frozen. It is
+        Keras's own model: its mean loss weighs each batch by its images.
 
         Raises:
             ValueError: a tuned encoder, whose `lower` must be trained too.
@@ -226,11 +228,32 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""
         with distribute.after(data):
-            return distribute.rank_one(super().train_step(data))
+            return self._weighed(super().train_step, data)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce."""
-        return distribute.rank_one(super().test_step(data))
+        return self._weighed(super().test_step, data)
+
+    def _weighed(self, step: Any, data: Any) -> dict[str, Tensor]:
+        """The logs of a step, whose mean loss is of known labels.
+
+        Keras weighs the loss of a batch by its images, the ignored among them.
+        """
+        tracker = self._loss_tracker
+        total, count = map(tf.identity, (tracker.total, tracker.count))
+        logs = step(data)
+        _, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if self.loss is HEADS[self.head].loss and targets is not None:
+            # each replica has its share of the loss of all
+            (known,) = distribute.reduce_sum(
+                [class_targets.number_known(targets)]
+            )
+            known = known / distribute.num_replicas()
+            loss = (tracker.total - total) / (tracker.count - count)
+            tracker.total.assign(total + known * loss)
+            tracker.count.assign(count + known)
+            logs = {**logs, tracker.name: tracker.result()}
+        return distribute.rank_one(logs)
 
     # a quantised last layer alone would not be read
     _not_quantized = (

@@ -372,6 +372,28 @@ def test_a_loss_of_ones_own_may_take_other_targets():
     assert np.isfinite(model.train_on_batch(IMAGES, np.full((8, 1), 0.7)))
 
 
+@pytest.mark.parametrize("head", ["multilabel", "softmax", "cumulative"])
+def test_ignored_labels_weigh_nothing_in_the_loss_of_an_epoch(head):
+    made = ImageClassifier(encoder(), ("Edema",), head=head)
+    made.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    targets = np.array([1, 0, 1, 0, -1, -2, -1, 1], "float32")[:, None]
+    known = targets[:, 0] >= 0
+    expected = made.evaluate(IMAGES[known], targets[known], verbose=0)
+    for size in (3, 4, 8):
+        found = made.evaluate(IMAGES, targets, batch_size=size, verbose=0)
+        assert found == pytest.approx(expected, rel=1e-5)
+    # no weight moves, so that each batch has the loss that it had in `fit`
+    history = made.fit(IMAGES, targets, 4, verbose=0, shuffle=False).history
+    losses = []
+    for n in (0, 4):
+        made.reset_metrics()
+        one = made.train_on_batch(IMAGES[n : n + 4], targets[n : n + 4])
+        losses.append(float(one))
+    assert abs(losses[0] - losses[1]) > 0.01
+    mean = (4 * losses[0] + losses[1]) / 5
+    assert history["loss"][0] == pytest.approx(mean, rel=1e-4)
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_weighted_metrics_leave_an_ignored_label_out(given):
     images = np.random.default_rng(0).random((8, 16, 16, 1), np.float32)

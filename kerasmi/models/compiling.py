@@ -67,17 +67,34 @@ def check_unshared(critic: Any, encoders: list[Any], parts: int) -> None:
         )
 
 
-def check_variables(variables: list[Any]) -> None:
-    """Refuses to train a model without a trainable weight.
+def paths(variables: list[Any]) -> tuple[str, ...]:
+    """What variables are called, of a copy of their model too."""
+    return tuple(variable.path for variable in variables)
+
+
+def check_variables(variables: list[Any], compiled: tuple[str, ...]) -> None:
+    """Refuses to train other weights than a model was compiled for, or none.
+
+    Args:
+        variables: trainable by now.
+        compiled: `paths` of those that were when the optimizer was built.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one was frozen or tuned since.
     """
     if not variables:
         raise ValueError(
             "Every layer is frozen: there is nothing to train. Set "
             "`trainable = True` of the part that should learn, and "
             "compile again."
+        )
+    if (found := paths(variables)) != tuple(compiled):
+        changed = sorted(set(found) ^ set(compiled))
+        raise ValueError(
+            "`trainable` was changed after `compile`, as of "
+            f"{', '.join(changed[:1])!r}: the optimizer was made for "
+            f"{len(compiled)} weights, and {len(found)} are trainable. Compile "
+            "again, with a new optimizer."
         )
 
 

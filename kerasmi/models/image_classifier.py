@@ -159,6 +159,7 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
             optimizer = loss_scale.scaled(optimizer, "loss_scale_optimizer")
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
+        self._compiled_for = compiling.paths(self.trainable_variables)
 
     @functools.wraps(keras.Model.fit, assigned=(), updated=())
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
@@ -226,7 +227,12 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
-        """As Keras's, with logs that several workers can reduce."""
+        """As Keras's, with logs that several workers can reduce.
+
+        Raises:
+            ValueError: nothing to train, or other weights than at `compile`.
+        """
+        compiling.check_variables(self.trainable_variables, self._compiled_for)
         with distribute.after(data):
             return self._weighed(super().train_step, data)
 

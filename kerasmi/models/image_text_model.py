@@ -265,6 +265,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         # In the strategy's scope and before any tracing, or the slots would
         # be made inside the traced step, which fails under a strategy.
         self.optimizer.build(self.trainable_variables)
+        self._compiled_for = compiling.paths(self.trainable_variables)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -277,12 +278,13 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         """One step on the bound over the batches of all replicas.
 
         Raises:
-            ValueError: inputs that do not fit, nothing to train, or a layer
-                with a loss of its own, such as a regularizer.
+            ValueError: inputs that do not fit, nothing to train, other weights
+                than at `compile`, or a layer with a loss of its own, such as a
+                regularizer.
         """
         inputs = distribute.even(pair_inputs.unpacked(data))
         variables = self.trainable_variables
-        compiling.check_variables(variables)
+        compiling.check_variables(variables, self._compiled_for)
         loss, reduced, gradients = self._differentiated(inputs)
         # known by now: layers add losses when they are called
         compiling.check_added_losses(self)

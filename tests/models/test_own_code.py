@@ -46,6 +46,32 @@ def test_training_what_is_frozen_is_refused(accumulate):
     )
 
 
+@pytest.mark.parametrize("was_tuned", [True, False])
+@pytest.mark.parametrize("optimizer", [paper, lambda made: "adam"])
+def test_what_is_frozen_or_tuned_after_compiling_is_compiled_again(
+    optimizer, was_tuned
+):
+    made = model()
+    made.text_encoder.trainable = was_tuned
+    made.compile(optimizer(made))
+    made.text_encoder.trainable = not was_tuned
+    words = "after `compile`, as of '.*Compile again"
+    with pytest.raises(ValueError, match=words):
+        made.train_on_batch(batch(4))
+    made.compile(optimizer(made), run_eagerly=True)
+    made.train_on_batch(batch(4))
+
+
+def test_a_classifier_that_is_frozen_after_compiling_is_compiled_again():
+    made = classifier()
+    made.compile("sgd")
+    made.image_encoder.lower.trainable = False
+    with pytest.raises(
+        ValueError, match=r"after `compile`, as of .*Compile again"
+    ):
+        made.fit(IMAGES, np.zeros((4, 1)), verbose=0)
+
+
 @pytest.mark.parametrize(
     "make", [model, classifier, image_encoder, text_encoder]
 )

@@ -239,12 +239,13 @@ class SMILE(BoundLoss):
         name: Name of the loss.
 
     Raises:
-        ValueError: If `clip` is not positive.
+        ValueError: If `clip` is not above 0.
     """
 
     def __init__(self, clip: float = 5.0, name: str | None = "smile") -> None:
         super().__init__(name=name)
-        if clip <= 0:
+        # NaN is not above 0 either
+        if not clip > 0:
             raise ValueError(
                 f"Expected `clip` to be positive. Received: clip={clip}"
             )

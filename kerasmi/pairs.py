@@ -1,5 +1,7 @@
 """Which image-text pairs are matched, negative or ignored: from study ids."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -79,7 +81,8 @@ def _check_arguments(study_ids: Tensor, texts_per_image: int | Tensor) -> None:
             f"{tuple(study_ids.shape)}, dtype {dtype}. Give one int64 id per "
             "image; float32 cannot tell neighbouring ids apart."
         )
-    if isinstance(texts_per_image, int) and texts_per_image < 1:
+    is_known = isinstance(texts_per_image, numbers.Integral)
+    if is_known and texts_per_image < 1:
         raise ValueError(
             "Expected `texts_per_image` to be at least 1. "
             f"Received: texts_per_image={texts_per_image}"

@@ -267,6 +267,7 @@ def test_get_returns_a_loss_unchanged():
         (lambda: losses.MINE(momentum=1.0), "Received: momentum=1.0"),
         (lambda: losses.CPC("rows"), "Received: direction='rows'"),
         (lambda: losses.SMILE(clip=0), "Received: clip=0"),
+        (lambda: losses.SMILE(clip=np.nan), "Received: clip=nan"),
         (
             lambda: losses.CPC()(LABELS, SCORES, sample_weight=np.ones(5)),
             "takes no `sample_weight`",

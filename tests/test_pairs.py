@@ -49,6 +49,8 @@ def test_ids_that_are_no_vector_of_integers_are_refused(ids):
 def test_less_than_one_text_per_image_is_refused():
     with pytest.raises(ValueError, match="Received: texts_per_image=0"):
         pairs.label_pairs(np.array([1, 2]), texts_per_image=0)
+    with pytest.raises(ValueError, match="Received: texts_per_image=0"):
+        pairs.label_pairs(np.array([1, 2]), texts_per_image=np.int64(0))
 
 
 def test_a_batch_without_a_negative_is_refused():

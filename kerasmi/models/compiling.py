@@ -1,5 +1,6 @@
 """What a model is compiled with: refused where Keras would not say it first."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -37,7 +38,7 @@ def check_accumulate(parts: Any) -> None:
     Raises:
         ValueError: it is no integer of at least 1.
     """
-    if not isinstance(parts, int) or parts < 1:
+    if not isinstance(parts, numbers.Integral) or parts < 1:
         raise ValueError(
             "Expected `accumulate` to be an integer of at least 1. "
             f"Received: accumulate={parts}"

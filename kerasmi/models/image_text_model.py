@@ -252,7 +252,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
             "accumulate > 1": accumulate > 1,
         }
         optimizer = compiling.optimizer_for(self, optimizer, one_device)
-        self.accumulate = accumulate
+        self.accumulate = int(accumulate)
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,

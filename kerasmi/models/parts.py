@@ -45,6 +45,12 @@ def check(image_encoder: Any, text_encoder: Any, critic: Any) -> None:
             "an `output_shape` or the attribute `dim`, the length of a text's "
             f"features. Received: {type(text_encoder).__name__}"
         )
+    if isinstance(shape, tuple) and len(shape) != 3:
+        raise ValueError(
+            "`text_encoder`: expected an output_shape (images, texts, "
+            f"features). Received: {type(text_encoder).__name__} of "
+            f"output_shape {shape}"
+        )
     if not isinstance(critic, Critic):
         raise ValueError(
             "`critic`: expected a kerasmi.critics.Critic, such as "
@@ -71,9 +77,17 @@ def build_critic(
     if not critic.built:
         critic.build((None, number, image_dim), (None, words_dim))
     images, texts = _random(2, number or 2, image_dim), _random(3, words_dim)
-    image, text = critic.project(images, texts, False)
-    weights = [tf.convert_to_tensor(each) for each in critic.head_weights()]
     name = type(critic).__name__
+    try:
+        image, text = critic.project(images, texts, False)
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        # such as Keras's, of a critic that was built for other encoders
+        raise ValueError(
+            f"`critic`: {name} takes no features of {image_dim} for an image "
+            f"and {words_dim} for a text: {error} Give it a new one, or "
+            "encoders of the widths that it was built for."
+        ) from error
+    weights = [tf.convert_to_tensor(each) for each in critic.head_weights()]
     remedy = (
         "Make layers in `build`, return their weights from `head_weights`, "
         "and compute the scores with the `weights` that are given."

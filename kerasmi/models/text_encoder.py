@@ -186,7 +186,8 @@ class TextEncoder(saving.SavedInParts, keras.Model):
         self._check_length(token_ids.shape[-1])
         leading = ops.shape(token_ids)[:-1]
         length = ops.shape(token_ids)[-1]
-        token_ids = ops.reshape(token_ids, (-1, length))
+        # small unsigned integers, too, which no kernel looks up
+        token_ids = ops.cast(ops.reshape(token_ids, (-1, length)), "int32")
         mask = ops.cast(ops.reshape(mask, (-1, length)), "int32")
         if training and lean_bert.fits(self.backbone):
             features = self._lean_features(token_ids, mask)

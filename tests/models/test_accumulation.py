@@ -164,8 +164,11 @@ def test_a_saved_model_still_accumulates(tmp_path):
 
 
 def test_fewer_than_one_part_is_refused():
+    made = model()
     with pytest.raises(ValueError, match="accumulate=0"):
-        model().compile("sgd", accumulate=0)
+        made.compile("sgd", accumulate=0)
+    made.compile("sgd", accumulate=np.int64(2))
+    assert made.get_compile_config()["accumulate"] == 2
 
 
 class Tied(Critic):

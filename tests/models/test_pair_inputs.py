@@ -274,6 +274,37 @@ def test_a_critic_whose_methods_make_other_scores_is_refused(kind, method):
         ImageTextModel(made.image_encoder, made.text_encoder, kind())
 
 
+def test_a_critic_that_was_built_for_other_encoders_is_refused():
+    made = model()
+    images = keras.Input((16, 16, 1))
+    maps = keras.layers.Conv2D(5, 4, 4)(images)
+    other = keras.Model(images, keras.layers.Reshape((-1, 5))(maps))
+    with pytest.raises(
+        ValueError, match=r"`critic`: ConcatCritic takes no .* 5 for"
+    ):
+        ImageTextModel(other, made.text_encoder, made.critic)
+
+
+def test_an_encoder_of_one_text_for_an_image_is_refused():
+    made = model()
+    tokens = keras.Input((None, None), dtype="int32", name="token_ids")
+    words = keras.layers.Embedding(20, 5)(tokens)
+    flat = keras.Model({"token_ids": tokens}, ops.mean(words, axis=(1, 2)))
+    with pytest.raises(ValueError, match=r"`text_encoder`.*\(None, 5\)"):
+        ImageTextModel(made.image_encoder, flat, critics.ConcatCritic((4,)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int64"])
+def test_token_ids_may_be_any_integers(dtype):
+    inputs = changed(token_ids=lambda x: x.astype(dtype))
+    made = model()
+    made.compile("sgd", run_eagerly=True)
+    found = made.train_on_batch(inputs)
+    same = model()
+    same.compile("sgd", run_eagerly=True)
+    assert found == pytest.approx(same.train_on_batch(changed()))
+
+
 def test_a_critic_that_hands_its_layer_over_is_trained_in_blocks(monkeypatch):
     monkeypatch.setattr(pair_scores, "KEPT_FLOATS", {})
     parts = model()

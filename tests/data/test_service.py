@@ -192,7 +192,10 @@ service.LOOK = 0.05
 run = runs.Run(pathlib.Path(sys.argv[1]), recipe.load("local_mine"))
 server = socket.create_server(("127.0.0.1", 0))
 address = f"127.0.0.1:{server.getsockname()[1]}"
-with ConsoleReporter() as told, _served((address,), run, told, "AGAIN"):
+with (
+    ConsoleReporter() as told,
+    _served((address,), run, told.message, "AGAIN"),
+):
     server.close()
     time.sleep(600)
 """

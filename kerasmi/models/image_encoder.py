@@ -39,7 +39,9 @@ class ImageEncoder(NotCloned, saving.SavedInParts, keras.Model):
         upper: model from `(B, h, w, D_local)` to `(B, u, v, D)`.
         level: `"local"` gives `N = h * w` regions of `D_local`; `"global"`
             gives one region, the whole image. At the local level `upper` is
-            off the path and frozen.
+            off the path and frozen, at the global one tuned: the constructor
+            sets `trainable` of the `upper` it is given. For a second encoder
+            that leaves the first as it is, copy it by `with_level`.
         pool: how the global feature is made: `"mean"` over the grid (`D`), or
             `"grid"`, 2x2 average pooling and flattening (as released).
         name: name of the model.

@@ -37,7 +37,9 @@ class TextEncoder(saving.SavedInParts, keras.Model):
 
     Args:
         backbone: a `keras_hub.models.BertBackbone`, whose GELU is the tanh
-            approximation, or `ExactBertBackbone`.
+            approximation, or `ExactBertBackbone`. The constructor sets
+            `trainable` of its pooler, by `pooling`; a second encoder of the
+            same backbone changes the first, one of a `copy.deepcopy` does not.
         tokenizer: the `keras_hub.tokenizers.BertTokenizer` that goes with it,
             saved inside the `.keras` file; None if token ids come from
             elsewhere.

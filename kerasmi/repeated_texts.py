@@ -3,6 +3,10 @@
 Of the sentences of a batch of reports many are alike, and the encoder gives
 them one feature. Their scores are then the same, and so is the sum of their
 gradients: the function is that of `kerasmi.pair_scores`.
+
+Rows are matched by value. Other texts whose projections are equal to the last
+bit, as of a layer that starts at zero, have the right scores too, but the whole
+gradient goes to the first of them.
 """
 
 import tensorflow as tf

@@ -70,7 +70,9 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         at `[i, j * K + k]`; NaN where the image has a pixel that is NaN.
         `predict` compares each image with the texts of its own batch alone;
         on several devices, with those of its device's share, and refuses a
-        batch that they cannot share evenly. `encode` and `score` compare all.
+        batch that they cannot share evenly. Of a last batch that is smaller
+        the rows are shorter, and what it returns is a `tf.RaggedTensor`.
+        `encode` and `score` compare all.
 
     Raises:
         TypeError: a temperature that is no number.
@@ -253,12 +255,13 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         }
         optimizer = compiling.optimizer_for(self, optimizer, one_device)
         self.accumulate = int(accumulate)
-        super().compile(
-            optimizer=optimizer,
-            run_eagerly=run_eagerly,
-            jit_compile=jit_compile,
-            steps_per_execution=steps_per_execution,
-        )
+        # as given: "auto" is another thing on another machine
+        self._execution = {
+            "run_eagerly": run_eagerly,
+            "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+        }
+        super().compile(optimizer=optimizer, **self._execution)
         self.objective = losses.get(loss)
         self.diagnostics = Diagnostics(self.objective)
         self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
@@ -408,7 +411,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
         return model
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Optimizer and loss, for `.keras` files; none before `compile`."""
+        """What `compile` was given, for `.keras` files; none before it."""
         if not self.compiled:
             return {}
         serialize = keras.saving.serialize_keras_object
@@ -417,6 +420,7 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
             "optimizer": serialize(self.optimizer),
             "loss": serialize(self.objective),
             "accumulate": self.accumulate,
+            **self._execution,
             **({"text_key": key} if key else {}),
         }
 

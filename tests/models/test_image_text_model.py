@@ -244,6 +244,28 @@ def test_a_saved_model_continues_as_if_never_saved(tmp_path, loss):
         assert float(loaded.objective.log_average) == pytest.approx(continued)
 
 
+def test_a_saved_model_is_executed_as_it_was(tmp_path):
+    for settings in (
+        {"run_eagerly": True},
+        {"jit_compile": False, "steps_per_execution": 2},
+    ):
+        made = model()
+        made.compile("sgd", **settings)
+        made.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        for name in ("run_eagerly", "jit_compile", "steps_per_execution"):
+            assert getattr(loaded, name) == getattr(made, name)
+
+
+def test_scores_of_a_smaller_last_batch_have_shorter_rows():
+    made, inputs = model(), batch(10, texts=2)
+    found = made.predict(inputs, batch_size=4, verbose=0)
+    assert isinstance(found, tf.RaggedTensor)
+    np.testing.assert_array_equal(found.row_lengths(), [8] * 8 + [4] * 2)
+    last = {name: value[8:] for name, value in inputs.items()}
+    np.testing.assert_allclose(found[8:].to_tensor(), made(last), atol=1e-6)
+
+
 def test_the_saved_optimizer_still_spares_biases_and_norms(tmp_path):
     made = model()
     optimizer = optimizers.paper(made, 0.01, weight_decay=0.5)

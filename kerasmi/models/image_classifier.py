@@ -255,6 +255,8 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
                 [class_targets.number_known(targets)]
             )
             known = known / distribute.num_replicas()
+            # float64 in a session of float64
+            known = ops.cast(known, total.dtype)
             loss = (tracker.total - total) / (tracker.count - count)
             tracker.total.assign(total + known * loss)
             tracker.count.assign(count + known)

@@ -15,7 +15,9 @@ threads met. The loops that warm up pretrain for more epochs, to meet more of
 them sooner (`--fill`); without it, those caches are what grows for hours. The
 tables have as many images each, as said in their column `split`: else the last
 batch of re-training would have a number of its own in each loop, and another
-hundred shapes (`--hashed`: the subjects alone say what is held out).
+hundred shapes (`--hashed`: the subjects alone say what is held out). XLA keeps
+a thread for each of its functions that ever ran at the same moment as others:
+these are made before the first loop, or it would be chance when.
 
 It runs with MALLOC_ARENA_MAX=1, as `docs/scale.md` tells processes that train
 for long to do; set the variable before to see it with another number. pyarrow,
@@ -30,7 +32,9 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import heap, soak_verdict
@@ -157,6 +161,32 @@ def soak(
             return loops
 
 
+def fill_streams(number: int) -> None:
+    """Has XLA make the threads that it keeps: a stream for each call at once.
+
+    Args:
+        number: calls at once, more than any loop makes.
+    """
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True, autograph=False)
+    def busy(x: tf.Tensor) -> tf.Tensor:
+        for _ in range(20):
+            x = tf.sin(x)
+        return x
+
+    values = tf.ones((3_000_000,))  # some tens of milliseconds
+    busy(values)
+    together = threading.Barrier(number)
+
+    def call(_: int) -> None:
+        together.wait()
+        busy(values)
+
+    with ThreadPoolExecutor(number) as pool:
+        list(pool.map(call, range(number)))
+
+
 def with_arenas() -> None:
     """Starts this process anew, with one arena, unless their number is set.
 
@@ -204,6 +234,8 @@ def main() -> int:
         distribute.set_intra_op_threads(1)  # as the recipe has it
         distribute.make_deterministic()
         tf.config.list_logical_devices()
+    # two stages at once, each with as many maps at once as there are cores
+    fill_streams(2 * len(os.sched_getaffinity(0)))
     loops = soak(
         asked.minutes,
         asked.loops,

@@ -13,6 +13,7 @@ from kerasmi.models import (
     compiling,
     freezing,
     gradient_norm,
+    lean_bert,
     loss_scale,
     pair_inputs,
     parts,
@@ -358,7 +359,8 @@ class ImageTextModel(Unweighted, DirectSteps, SavedInParts, keras.Model):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """The bound on a held-out batch."""
         inputs = distribute.even(pair_inputs.unpacked(data))
-        pairs, scores, weights, _ = self._reduced(inputs, training=False)
+        with lean_bert.held_out():
+            pairs, scores, weights, _ = self._reduced(inputs, training=False)
         loss = self.objective(pairs, scores)
         self.diagnostics.update(loss, pairs, scores, weights, held_out=True)
         return logs(self.diagnostics.metrics)

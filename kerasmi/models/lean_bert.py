@@ -1,4 +1,4 @@
-"""BERT for training: KerasHub's network and weights, with less work.
+"""BERT for `fit` and `evaluate`: KerasHub's network, with less work.
 
 Tokens are kept without their padding (`packing`), the last layer is computed
 for [CLS] alone where that is what is asked for, gradients are written out
@@ -6,9 +6,12 @@ for [CLS] alone where that is what is asked for, gradients are written out
 and gradients are those of KerasHub's network, but for the draws of dropout.
 
 Tensors have as many rows as the batch has tokens, which XLA cannot compile:
-inside `jit_compile=True` KerasHub's own layers are to be used (`fits`).
+inside `jit_compile=True` KerasHub's own layers are to be used (`fits`), and
+outside of training, too, unless `held_out` says that nothing is exported.
 """
 
+import contextlib
+import contextvars
 import math
 from collections.abc import Callable, Iterator
 
@@ -24,6 +27,26 @@ _ACTIVATIONS = {
     "gelu": lean_ops.gelu_exact,
     "gelu_approximate": lean_ops.gelu_tanh,
 }
+_is_held_out = contextvars.ContextVar("held_out", default=False)
+
+
+@contextlib.contextmanager
+def held_out() -> Iterator[None]:
+    """Text encoders called within take this path outside of training, too.
+
+    It is for `evaluate`: what is exported keeps to KerasHub's layers, which
+    every format knows.
+    """
+    token = _is_held_out.set(True)
+    try:
+        yield
+    finally:
+        _is_held_out.reset(token)
+
+
+def is_wanted(training: bool) -> bool:
+    """Whether a text encoder is called in training, or within `held_out`."""
+    return training or _is_held_out.get()
 
 
 def fits(backbone: keras_hub.models.BertBackbone) -> bool:
@@ -43,39 +66,47 @@ def fits(backbone: keras_hub.models.BertBackbone) -> bool:
 
 
 def first_tokens(
-    backbone: keras_hub.models.BertBackbone, token_ids: Tensor, mask: Tensor
+    backbone: keras_hub.models.BertBackbone,
+    token_ids: Tensor,
+    mask: Tensor,
+    training: bool = True,
 ) -> Tensor:
-    """The last layer's feature of [CLS], in training.
+    """The last layer's feature of [CLS].
 
     Args:
-        backbone: a BERT of KerasHub; its dropout is applied.
+        backbone: a BERT of KerasHub.
         token_ids: `(n, L)` int.
         mask: `(n, L)` int or bool, 0 where padded; a text's first place is
             taken for a token in any case.
+        training: whether dropout is applied.
 
     Returns:
         `(n, D)`: `backbone(...)["sequence_output"][:, 0]`.
     """
     layout = packing.packed(mask)
-    return _network(backbone, token_ids, layout, only_first=True)
+    return _network(backbone, token_ids, layout, training, only_first=True)
 
 
 def means(
-    backbone: keras_hub.models.BertBackbone, token_ids: Tensor, mask: Tensor
+    backbone: keras_hub.models.BertBackbone,
+    token_ids: Tensor,
+    mask: Tensor,
+    training: bool = True,
 ) -> Tensor:
-    """The mean of the last layer's features over a text, in training.
+    """The mean of the last layer's features over a text.
 
     Args:
-        backbone: a BERT of KerasHub; its dropout is applied.
+        backbone: a BERT of KerasHub.
         token_ids: `(n, L)` int.
         mask: `(n, L)` int or bool, 0 where padded; a text's first place is
             taken for a token in any case.
+        training: whether dropout is applied.
 
     Returns:
         `(n, D)`; under mixed precision a float32 mean, rounded once.
     """
     layout = packing.packed(mask)
-    x = _network(backbone, token_ids, layout, only_first=False)
+    x = _network(backbone, token_ids, layout, training, only_first=False)
     x, texts = x[: layout.number], layout.texts[: layout.number]
     # in half precision hundreds of tokens would add up their roundings
     sums = lean_ops.wide(x.dtype)
@@ -88,9 +119,10 @@ def _network(
     backbone: keras_hub.models.BertBackbone,
     token_ids: Tensor,
     layout: packing.Packing,
+    training: bool,
     only_first: bool,
 ) -> Tensor:
-    seeds = _seeds(backbone)
+    seeds = _seeds(backbone, training)
     x = _embedded(backbone, token_ids, layout, seeds)
     order = packing.heads(layout, backbone.num_heads)
     *layers, last = backbone.transformer_layers
@@ -103,7 +135,7 @@ def _embedded(
     backbone: keras_hub.models.BertBackbone,
     token_ids: Tensor,
     layout: packing.Packing,
-    seeds: Iterator[Tensor],
+    seeds: Iterator[Tensor | None],
 ) -> Tensor:
     dtype = backbone.embeddings_layer_norm.compute_dtype
     places = tf.stack([layout.texts, layout.positions], axis=1)
@@ -125,7 +157,7 @@ def _layer(
     x: Tensor,
     layout: packing.Packing,
     order: packing.Heads,
-    seeds: Iterator[Tensor],
+    seeds: Iterator[Tensor | None],
     only_first: bool = False,
 ) -> Tensor:
     """One layer on `(T, D)`; its `(n, D)` of [CLS] if `only_first`."""
@@ -187,10 +219,12 @@ def _read(variable: keras.Variable) -> Tensor:
     return tf.convert_to_tensor(getattr(variable, "_value", variable))
 
 
-def _seeds(backbone: keras_hub.models.BertBackbone) -> Iterator[Tensor]:
+def _seeds(
+    backbone: keras_hub.models.BertBackbone, training: bool
+) -> Iterator[Tensor | None]:
     """A seed for each dropout of a step, all of one saved generator."""
     count = 1 + 3 * len(backbone.transformer_layers)
-    if backbone.dropout == 0.0:
+    if not training or backbone.dropout == 0.0:
         return iter([None] * count)
     seed = backbone.embeddings_dropout.seed_generator.next()
     seed = tf.cast(seed, tf.int64)

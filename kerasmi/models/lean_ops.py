@@ -28,20 +28,20 @@ def dropout_scale(rate: float) -> tuple[int, float]:
 
 
 def dropout_mask(
-    shape: Tensor, rate: float, seed: Tensor, dtype: str
+    shape: Tensor, rate: float, seed: Tensor | None, dtype: str
 ) -> Tensor | None:
-    """0 where dropped, else the scale, drawn at 16 bits; None at rate 0.
+    """0 where dropped, else the scale, drawn at 16 bits; or None.
 
     Args:
         shape: `(r,)` int32.
         rate: share to drop, in [0, 1).
-        seed: `(2,)` int; the same seed draws the same mask.
+        seed: `(2,)` int; the same seed draws the same mask. None: no dropout.
         dtype: of the mask.
 
     Returns:
         A tensor of `shape`.
     """
-    if rate == 0.0:
+    if rate == 0.0 or seed is None:
         return None
     dropped, scale = dropout_scale(rate)
     count = tf.reduce_prod(shape)

@@ -30,10 +30,10 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 class TextEncoder(saving.SavedInParts, keras.Model):
     """Token ids to one feature vector per text.
 
-    In training, each distinct text of a batch is encoded once and padding is
-    left out (`kerasmi.models.lean_bert`); features and gradients are the
-    same, but texts that are alike share their dropout. Where XLA compiles the
-    step, and outside of training, KerasHub's own layers do the work.
+    In `fit` and `evaluate`, each distinct text of a batch is encoded once and
+    padding is left out (`kerasmi.models.lean_bert`); features and gradients
+    are the same, but texts that are alike share their dropout. Where XLA
+    compiles the step, and for all else, KerasHub's own layers do the work.
 
     Args:
         backbone: a `keras_hub.models.BertBackbone`, whose GELU is the tanh
@@ -191,8 +191,8 @@ class TextEncoder(saving.SavedInParts, keras.Model):
         # small unsigned integers, too, which no kernel looks up
         token_ids = ops.cast(ops.reshape(token_ids, (-1, length)), "int32")
         mask = ops.cast(ops.reshape(mask, (-1, length)), "int32")
-        if training and lean_bert.fits(self.backbone):
-            features = self._lean_features(token_ids, mask)
+        if lean_bert.is_wanted(training) and lean_bert.fits(self.backbone):
+            features = self._lean_features(token_ids, mask, training)
         else:
             features = self._features(token_ids, mask, training)
         return ops.reshape(features, (*leading, self.dim))
@@ -206,12 +206,13 @@ class TextEncoder(saving.SavedInParts, keras.Model):
                 f"{length}. Cut them, [CLS] and [SEP] included."
             )
 
-    def _lean_features(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+    def _lean_features(
+        self, token_ids: Tensor, mask: Tensor, training: bool
+    ) -> Tensor:
         token_ids, mask, which = packing.distinct(token_ids, mask)
-        if self.pooling == "mean":
-            features = lean_bert.means(self.backbone, token_ids, mask)
-        else:
-            features = lean_bert.first_tokens(self.backbone, token_ids, mask)
+        is_mean = self.pooling == "mean"
+        pooled = lean_bert.means if is_mean else lean_bert.first_tokens
+        features = pooled(self.backbone, token_ids, mask, training)
         if self.pooling == "pooler":
             features = self.backbone.pooled_dense(features)
         return ops.take(features, which, axis=0)

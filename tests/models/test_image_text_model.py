@@ -11,6 +11,7 @@ from small_models import VOCABULARY, batch, model
 from tensorflow.python.framework import config
 
 from kerasmi import bounds, fused_adam, losses, optimizers
+from kerasmi.models import lean_bert
 from kerasmi.models.image_classifier import ImageClassifier
 from kerasmi.models.image_text_model import ImageTextModel
 
@@ -103,6 +104,24 @@ def test_fit_evaluate_and_predict_run_as_in_keras():
         -results["loss"], results["mutual_information"], rtol=1e-4
     )
     assert made.predict(data, verbose=0).shape == (8, 8)
+
+
+def test_held_out_texts_are_computed_as_those_of_training(monkeypatch):
+    made = model()
+    made.compile(optimizers.paper(made), loss="cpc")
+    data = dataset(batch(8, texts=2), 4)
+    found = made.evaluate(data, verbose=0, return_dict=True)
+    monkeypatch.setattr(lean_bert, "fits", lambda backbone: False)
+    made.make_test_function(force=True)
+    wanted = made.evaluate(data, verbose=0, return_dict=True)
+    assert found.keys() == wanted.keys()
+    for name in found:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-4)
+    monkeypatch.setattr(made.text_encoder, "_lean_features", None)
+    monkeypatch.setattr(lean_bert, "fits", lambda backbone: True)
+    made.make_test_function(force=True)
+    with pytest.raises(TypeError, match="NoneType"):
+        made.evaluate(data, verbose=0)
 
 
 def test_images_of_one_study_are_not_each_others_negatives():

@@ -97,6 +97,34 @@ def test_features_and_gradients_are_those_of_kerashub(kind, pooling):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_held_out_features_are_those_of_kerashub(kind, pooling, monkeypatch):
+    made, inputs = encoder(kind, pooling, dropout=0.5), texts()
+    generator = made.backbone.embeddings_dropout.seed_generator
+    before = np.array(generator.state)
+    with monkeypatch.context() as without:
+        without.setattr(made, "_features", None)
+        with lean_bert.held_out():
+            lean = made(inputs)
+    np.testing.assert_allclose(lean, plain(made, inputs), rtol=1e-9, atol=1e-11)
+    np.testing.assert_array_equal(generator.state, before)
+
+
+def test_what_is_exported_keeps_to_kerashubs_layers():
+    made, inputs = encoder(), texts()
+
+    def kinds(training):
+        traced = tf.function(lambda texts: made(texts, training=training))
+        graph = traced.get_concrete_function(inputs).graph
+        return {each.type for each in graph.get_operations()}
+
+    assert "UniqueV2" in kinds(True)
+    with lean_bert.held_out():
+        assert "UniqueV2" in kinds(False)
+    assert "UniqueV2" not in kinds(False)
+
+
 def test_a_graph_of_unknown_shape_gives_the_eager_features():
     made, inputs = encoder(), texts()
     shape = (None, None, None)
@@ -213,7 +241,7 @@ def test_the_mean_of_a_long_text_is_rounded_once(dtype, monkeypatch):
     rng = np.random.default_rng(1)
     features = tf.cast(rng.normal(0.3, 1.0, (*mask.shape, 8)), dtype)
 
-    def network(backbone, token_ids, layout, only_first):
+    def network(backbone, token_ids, layout, training, only_first):
         places = tf.stack([layout.texts, layout.positions], axis=1)
         return tf.gather_nd(features, places)
 

@@ -226,6 +226,7 @@ class Features:
             tf.constant(list(sentences))[:, None],
             self._tokenizer,
             self.recipe.text_encoder.max_tokens,
+            texts.HELD_OUT_BUCKETS,
         )
 
     def _encode_images(self, images: Tensor) -> Tensor:

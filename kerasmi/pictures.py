@@ -55,6 +55,7 @@ class Examples:
             tf.constant(self.texts)[:, None],
             model.text_encoder.word_pieces,
             recipe.text_encoder.max_tokens,
+            texts.HELD_OUT_BUCKETS,
         )
         self._figure: Figure | None = None
         self.inputs = {

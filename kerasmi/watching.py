@@ -16,8 +16,10 @@ from kerasmi.data.dataset import Dataset
 from kerasmi.data.stream import Order
 from kerasmi.errors import TrainingError
 from kerasmi.evaluation import trouble
+from kerasmi.models import lean_bert
 from kerasmi.reporter import Reporter
 from kerasmi.runs import write_text
+from kerasmi.types import Tensor
 
 FILE = "not_finite.json"
 
@@ -134,7 +136,7 @@ class Troubles(keras.callbacks.Callback):
         """Looks at the features of the batch, and at the epoch's bound."""
         if self._encode is None:
             # traced: op by op it takes six times as long
-            self._encode = tf.function(self.model.encode, autograph=False)
+            self._encode = tf.function(self._features, autograph=False)
         images, texts = map(np.asarray, self._encode(self.batch))
         found = trouble.of_features(images, texts.reshape(-1, texts.shape[-1]))
         logs = logs or {}
@@ -152,6 +154,11 @@ class Troubles(keras.callbacks.Callback):
             if kind not in self._told:
                 self._told.add(kind)
                 self.reporter.warning(f"epoch {epoch + 1}: {text}")
+
+    def _features(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        # as validation computes them, which has met their shapes
+        with lean_bert.held_out():
+            return self.model.encode(batch)
 
 
 def images_of_batch(

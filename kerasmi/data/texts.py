@@ -8,6 +8,8 @@ import tensorflow as tf
 from kerasmi.types import Tensor
 
 BUCKETS = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 320)
+# of what is not trained on: fewer shapes (`kerasmi.round_numbers`)
+HELD_OUT_BUCKETS = (16, 32, 64, 128, 256)
 
 
 class Tokenizer(Protocol):

@@ -28,7 +28,8 @@ class AnnealTemperature(keras.callbacks.Callback):
     Raises:
         TypeError: a temperature that is no number.
         ValueError: a temperature or a number of steps that is none, or, in
-            `fit`, a model whose region rule has no temperature.
+            `fit`, a model whose region rule has no temperature, or several
+            steps in one execution, between which Keras calls no callback.
     """
 
     def __init__(self, final: float, total_steps: int) -> None:
@@ -43,7 +44,7 @@ class AnnealTemperature(keras.callbacks.Callback):
         self.total_steps = total_steps
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Refuses a model on which the temperature would act on nothing."""
+        """Refuses a model whose steps the temperature would not reach."""
         rule = getattr(self.model, "region", None)
         if rule != "logsumexp":
             raise ValueError(
@@ -52,6 +53,13 @@ class AnnealTemperature(keras.callbacks.Callback):
                 f"{type(self.model).__name__} of region={rule!r}. Give "
                 "ImageTextModel(..., region='logsumexp'), or leave the "
                 "callback out."
+            )
+        together = self.model.steps_per_execution
+        if together > 1:
+            raise ValueError(
+                "`AnnealTemperature`: expected steps_per_execution=1, for a "
+                "temperature of each step. Received: a model compiled with "
+                f"steps_per_execution={together}."
             )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:

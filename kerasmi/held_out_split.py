@@ -141,7 +141,7 @@ class HeldOutSplit:
         """The scores of all images with all texts, for read-outs.
 
         Raises:
-            DataError: too few studies.
+            DataError: too few subjects.
             RunError: the critic has diverged, so that a score is no number.
         """
         written = self.written

@@ -115,7 +115,7 @@ def paper(
 
     Args:
         model: the `ImageTextModel` to train; its `text_encoder` is what
-            AdamW gets.
+            AdamW gets, with what of it is frozen now and tuned later.
         learning_rate: of the image encoder and the critic.
         text_learning_rate: of the text encoder; default `learning_rate`.
         weight_decay: of the text encoder's kernels and embeddings, per step,
@@ -149,10 +149,10 @@ def paper(
 
 def _pattern(model: keras.Model) -> str:
     """A pattern that the paths of the text encoder's variables match."""
-    text = {v.path for v in model.text_encoder.trainable_variables}
+    text = {v.path for v in model.text_encoder.weights}
     tops = sorted({path.split("/")[0] for path in text})
     pattern = "(?:" + "|".join(map(re.escape, tops)) + ")/.*"
-    for variable in model.trainable_variables:
+    for variable in model.weights:
         path = variable.path
         if path not in text and re.fullmatch(pattern, path):
             raise ValueError(
@@ -176,13 +176,13 @@ def text_key(
         one for the whole text encoder and another for all else.
     """
     chosen = _map(optimizer)
-    text = {id(v) for v in model.text_encoder.trainable_variables}
+    text = {id(v) for v in model.text_encoder.weights}
     if chosen is None or len(chosen) != 1 or not text:
         return None
     (key,) = chosen
     is_told = all(
         (chosen(variable) is chosen[key]) is (id(variable) in text)
-        for variable in model.trainable_variables
+        for variable in model.weights
     )
     return key if is_told else None
 

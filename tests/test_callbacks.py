@@ -89,6 +89,14 @@ def test_a_rule_without_a_temperature_is_not_annealed(region):
         made.fit(small_models.batch(4), verbose=0, callbacks=[anneal])
 
 
+def test_steps_in_one_execution_are_not_annealed():
+    made = small_models.model(region="logsumexp")
+    made.compile("sgd", loss="cpc", steps_per_execution=2)
+    anneal = callbacks.AnnealTemperature(0.5, total_steps=4)
+    with pytest.raises(ValueError, match=r"Anneal.*steps_per_execution=2"):
+        made.fit(small_models.batch(4), verbose=0, callbacks=[anneal])
+
+
 def test_a_temperature_to_anneal_to_is_a_number():
     with pytest.raises(TypeError, match=r"`final`.*'0.5' \(str\)"):
         callbacks.AnnealTemperature("0.5", total_steps=4)

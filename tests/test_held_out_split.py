@@ -96,19 +96,22 @@ def test_a_text_is_written_once_for_each_study_and_report(split):
     ]
 
 
-def test_matched_pairs_are_those_of_a_study(split):
+def test_matched_pairs_are_those_of_a_study_negatives_of_two_subjects(split):
     pairs = split.held_out()
     texts = [split.distinct_texts[text] for text in split.written["text"]]
-    of_study = {}
+    of_study, of_subject = {}, {}
     for one in READ:
         of_study.setdefault(one.study_id, set()).update(one.sentences)
+        of_subject.setdefault(one.subject_id, set()).update(one.sentences)
+    matched = pairs.image_studies[:, None] == pairs.text_studies
     negatives = pairs.negatives(slice(None))
     for i, one in enumerate(READ):
-        assert {
-            text
-            for text, other in zip(texts, negatives[i], strict=True)
-            if not other
-        } == of_study[one.study_id]
+        for rows, of, named in (
+            (matched, of_study, one.study_id),
+            (~negatives, of_subject, one.subject_id),
+        ):
+            told = zip(texts, rows[i], strict=True)
+            assert {text for text, is_in in told if is_in} == of[named]
     lengths = np.array([len(text) for text in texts])
     highest = [cell_means(one.image).max() for one in READ]
     np.testing.assert_allclose(
@@ -122,10 +125,11 @@ def test_a_split_without_text_is_refused(dataset):
         HeldOutSplit(PlayedFeatures(recipe()), dataset, "validation")
 
 
-def test_one_study_is_refused_where_negatives_are_needed(tmp_path):
-    alone = write(tmp_path / "one", [record("i1", "s1", "p1", (BIG,))])
+def test_one_subject_is_refused_where_negatives_are_needed(tmp_path):
+    studies = [record(f"i{k}", f"s{k}", "p1", (BIG,)) for k in range(2)]
+    alone = write(tmp_path / "one", studies)
     split = HeldOutSplit(PlayedFeatures(recipe()), alone, "test")
-    with pytest.raises(DataError, match=r"one: test: .*at least two studies"):
+    with pytest.raises(DataError, match=r"one: test: .*at least two subjects"):
         split.held_out()
 
 

@@ -239,7 +239,9 @@ def _check_candidates(pairs: HeldOut, candidates: int) -> None:
 
 def _check_used(used: np.ndarray) -> None:
     if not used.any():
-        raise ValueError("No block holds two studies: no anchor has negatives.")
+        raise ValueError(
+            "No block holds two subjects: no anchor has negatives."
+        )
 
 
 def _dealt(
@@ -293,10 +295,7 @@ def _scored(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores and negatives of a block, `(c, c)`."""
     scores = pairs.scores[np.ix_(rows, columns)].astype(float)
-    studies = pairs.image_studies[rows, None]
-    negatives = studies != pairs.text_studies[columns]
-    negatives &= studies != pairs.origins[columns]
-    return scores, negatives
+    return scores, pairs.negatives(rows, columns)
 
 
 def _sides(

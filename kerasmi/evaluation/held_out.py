@@ -4,6 +4,9 @@ The joint law that a score matrix stands for is the one training draws from:
 an image uniformly, then one of its study's texts uniformly. Where studies have
 several images or texts the weights below follow from it, so that positives and
 negatives have the same marginals (else a bound would count the difference).
+
+Negatives are pairs of different subjects: what two studies of one patient have
+in common is no draw of an image and a text that know nothing of each other.
 """
 
 import dataclasses
@@ -16,8 +19,9 @@ from kerasmi.reporter import counted
 
 # Rows are taken in blocks of about this many entries (32 MB in float64).
 BLOCK_ENTRIES = 4_000_000
-# Calibration takes halves of the subjects, of two each.
-LEAST_SUBJECTS = 4
+# Calibration takes halves of the subjects. Of three, each text has a negative
+# in its half wherever `shuffled` has paired it.
+LEAST_SUBJECTS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +33,12 @@ class HeldOut:
         image_studies: `(I,)` int study of each image.
         text_studies: `(T,)` int study whose images each text is paired with.
         image_subjects: `(I,)` int; by default the studies.
-        text_origins: `(T,)` int study each text was written for; by default
-            `text_studies`. It differs only after `shuffled`.
+        text_origins: `(T,)` int subject each text was written for; by default
+            that of `text_studies`. It differs only after `shuffled`.
 
     Raises:
         ValueError: shapes that do not fit, scores that are not finite, a study
-            without an image or without a text, or a single study.
+            without an image or without a text, or a single subject.
     """
 
     scores: np.ndarray
@@ -89,9 +93,9 @@ class HeldOut:
 
     @functools.cached_property
     def origins(self) -> np.ndarray:
-        """`(T,)` study each text was written for."""
+        """`(T,)` subject each text was written for."""
         if self.text_origins is None:
-            return self.text_studies
+            return self.text_subjects
         return np.asarray(self.text_origins)
 
     @functools.cached_property
@@ -137,10 +141,18 @@ class HeldOut:
             for _, scores, negatives in self.blocks()
         )
 
-    def negatives(self, rows: slice | np.ndarray) -> np.ndarray:
-        """`(rows, T)` bool: pairs of different studies, before and after."""
-        images = self.image_studies[rows, None]
-        return (images != self.text_studies) & (images != self.origins)
+    def negatives(
+        self,
+        rows: slice | np.ndarray,
+        columns: slice | np.ndarray = slice(None),
+    ) -> np.ndarray:
+        """`(rows, columns)` bool: pairs of different subjects.
+
+        Of those that texts are paired with, and that they were written for.
+        """
+        images = self.subjects[rows, None]
+        paired, written = self.text_subjects[columns], self.origins[columns]
+        return (images != paired) & (images != written)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Yields row slices with float64 scores and the mask of negatives."""
@@ -155,8 +167,8 @@ class HeldOut:
         subjects = np.unique(self.subjects)
         if len(subjects) < LEAST_SUBJECTS:
             raise ValueError(
-                f"Calibration needs at least {LEAST_SUBJECTS} subjects, two in "
-                f"each half. Received: {len(subjects)}."
+                f"Calibration needs at least {LEAST_SUBJECTS} subjects, three "
+                f"in each half. Received: {len(subjects)}."
             )
         drawn = np.random.default_rng(seed).permutation(subjects)
         first = drawn[: len(drawn) // 2]
@@ -268,8 +280,9 @@ def _check(pairs: HeldOut) -> None:
             f"{counted(len(images - texts), 'study', 'studies')}; without an "
             f"image: {len(texts - images)}. Leave them out first."
         )
-    if len(images) < 2:
+    subjects = len(np.unique(pairs.subjects))
+    if subjects < 2:
         raise ValueError(
-            "A read-out needs negatives: at least two studies. "
-            f"Received: {len(images)}."
+            "A read-out needs negatives: studies of at least two subjects. "
+            f"Received: {subjects}."
         )

@@ -137,7 +137,7 @@ def infonce(
 
     In each round the images are dealt at random into blocks, each image with
     one text of its study; an anchor's candidates are its own text and those of
-    other studies in its block. The value is the mean over anchors and rounds.
+    other subjects in its block. The value is the mean over anchors and rounds.
 
     Args:
         pairs: the scores of held-out pairs.

@@ -103,7 +103,9 @@ def of_images(targets: Tensor, weights: Mapping[int, float]) -> Tensor:
 
 def number_known(targets: Tensor) -> Tensor:
     """How many labels of a batch of targets are not ignored, float32."""
-    return ops.sum(ops.cast(targets >= 0, "float32"))
+    # of bool, too
+    known = ops.cast(targets, "float32") >= 0
+    return ops.sum(ops.cast(known, "float32"))
 
 
 def known_weights(targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -113,7 +115,8 @@ def known_weights(targets: Tensor, weights: Tensor | None) -> Tensor:
         targets: `(B, 1)` or `(B,)`.
         weights: `(B,)` or `(B, 1)`; None: 1 each.
     """
-    known = ops.cast(ops.reshape(targets, (-1,)) >= 0, "float32")
+    flat = ops.cast(ops.reshape(targets, (-1,)), "float32")
+    known = ops.cast(flat >= 0, "float32")
     if weights is None:
         return known
     return known * ops.cast(ops.reshape(weights, (-1,)), "float32")

@@ -17,6 +17,9 @@ class DirectSteps:
     and wraps and unwraps the logs: a millisecond. The trace is called itself
     where one device takes one step at a time by a graph.
 
+    Keras keeps a trace whatever becomes of the layers: here it is made anew
+    where one was frozen, tuned or quantised since.
+
     Written before `keras.Model` among the bases, and none itself: Keras makes
     the bases of a functional model functional, for all that share them.
     """
@@ -30,6 +33,11 @@ class DirectSteps:
         """As Keras's, with less around each step."""
         make = super().make_test_function  # type: ignore[misc]
         return made(self, "test", make, force)
+
+    def make_predict_function(self, force: bool = False) -> Step:
+        """As Keras's, but for layers that were quantised since."""
+        make = super().make_predict_function  # type: ignore[misc]
+        return cast(Step, make(_is_stale(self, "predict") or force))
 
     def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
         # all is built; Keras's own version fails under a strategy
@@ -48,12 +56,23 @@ def made(
         force: whether to make it anew.
     """
     name = f"{kind}_function"
-    if force or getattr(model, name) is None:
-        make(force)
+    if _is_stale(model, kind) or force:
+        make(True)
         if _is_plain(model):
             step = getattr(model, f"{kind}_step")
             setattr(model, name, _Traced(step, getattr(model, name)))
     return cast(Step, getattr(model, name))
+
+
+def _is_stale(model: Any, kind: str) -> bool:
+    """Whether a step is not made yet, or was made of layers as they were."""
+    layers = model._flatten_layers()
+    state = hash(
+        tuple((each.trainable, each.quantization_mode) for each in layers)
+    )
+    before = getattr(model, f"_{kind}_layers", None)
+    setattr(model, f"_{kind}_layers", state)
+    return getattr(model, f"{kind}_function") is None or state != before
 
 
 def _is_plain(model: keras.Model) -> bool:

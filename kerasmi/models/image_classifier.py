@@ -224,7 +224,9 @@ class ImageClassifier(NotCloned, DirectSteps, SavedInParts, keras.Model):
         """As Keras's; what is ignored weighs nothing in `weighted_metrics`."""
         if self.loss is HEADS[self.head].loss and len(self.labels) == 1:
             sample_weight = class_targets.known_weights(y, sample_weight)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        # made in the first step, where they must not wait for its data
+        with tf.control_dependencies(None):
+            return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """As Keras's, with logs that several workers can reduce.

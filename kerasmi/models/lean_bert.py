@@ -1,4 +1,4 @@
-"""BERT for `fit` and `evaluate`: KerasHub's network, with less work.
+"""BERT for training and held-out bounds: KerasHub's, with less work.
 
 Tokens are kept without their padding (`packing`), the last layer is computed
 for [CLS] alone where that is what is asked for, gradients are written out
@@ -34,8 +34,8 @@ _is_held_out = contextvars.ContextVar("held_out", default=False)
 def held_out() -> Iterator[None]:
     """Text encoders called within take this path outside of training, too.
 
-    It is for `evaluate`: what is exported keeps to KerasHub's layers, which
-    every format knows.
+    It is for `ImageTextModel.evaluate`: what is exported keeps to KerasHub's
+    layers, which every format knows.
     """
     token = _is_held_out.set(True)
     try:

@@ -30,10 +30,11 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 class TextEncoder(saving.SavedInParts, keras.Model):
     """Token ids to one feature vector per text.
 
-    In `fit` and `evaluate`, each distinct text of a batch is encoded once and
-    padding is left out (`kerasmi.models.lean_bert`); features and gradients
-    are the same, but texts that are alike share their dropout. Where XLA
-    compiles the step, and for all else, KerasHub's own layers do the work.
+    In training, and in `ImageTextModel.evaluate`, each distinct text of a batch
+    is encoded once and padding is left out (`kerasmi.models.lean_bert`);
+    features and gradients are the same, but texts that are alike share their
+    dropout. Where XLA compiles the step, and for all else, KerasHub's own
+    layers do the work.
 
     Args:
         backbone: a `keras_hub.models.BertBackbone`, whose GELU is the tanh
@@ -278,6 +279,8 @@ class TextEncoder(saving.SavedInParts, keras.Model):
         Features are approximate after it, and weights no longer trained.
         """
         self.backbone.quantize(mode, config=config, filters=filters, **kwargs)
+        self.train_function = None
+        self.test_function = None
         self.predict_function = None
 
     def get_config(self) -> dict[str, Any]:

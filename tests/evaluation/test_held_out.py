@@ -59,6 +59,38 @@ def test_donsker_varadhan_is_the_sum_over_both_laws(pairs):
     assert mi.donsker_varadhan(pairs).value == pytest.approx(expected)
 
 
+def test_what_a_patient_has_in_common_is_no_negative():
+    """Three studies of two patients: only the third's is told apart."""
+    studies, subjects = np.arange(3), np.array([5, 5, 6])
+    scores = np.array([[9, 9, 1], [9, 9, 2], [3, 4, 9]])
+    pairs = HeldOut(scores, studies, studies, subjects)
+    expected = subjects[:, None] != subjects
+    np.testing.assert_array_equal(pairs.negatives(slice(None)), expected)
+    some = np.array([2, 0])
+    np.testing.assert_array_equal(
+        pairs.negatives(some, some), expected[np.ix_(some, some)]
+    )
+    assert pairs.largest_negative == 4
+    value = mi.donsker_varadhan(pairs).value
+    assert value == pytest.approx(9 - np.log(np.exp([1, 2, 3, 4]).mean()))
+    # and so in blocks: the third image has two candidates besides its own
+    told = mi.infonce(pairs, candidates=3, rounds=1)
+    others = np.log([(np.e**9 + np.e) / 2, (np.e**9 + np.e**2) / 2])
+    third = np.log(np.exp([9, 3, 4]).mean())
+    assert told.value == pytest.approx(9 - np.mean([*others, third]))
+
+
+def test_halves_of_shuffled_pairs_have_negatives():
+    studies = np.arange(12)
+    pairs = HeldOut(np.zeros((12, 12)), studies, studies, studies // 2)
+    for seed in range(20):
+        for half in pairs.shuffled(seed).halves(seed):
+            assert half.negatives(slice(None)).any(axis=0).all()
+    fewer = HeldOut(np.zeros((5, 5)), *[np.arange(5)] * 2)
+    with pytest.raises(ValueError, match=r"three in each half\. Received: 5"):
+        fewer.halves()
+
+
 def test_negatives_are_the_pairs_of_two_studies(pairs):
     expected = IMAGES[:, None] != TEXTS
     np.testing.assert_array_equal(pairs.negatives(slice(None)), expected)

@@ -274,7 +274,8 @@ def test_shuffling_moves_whole_studies_and_leaves_true_pairs_out():
     assert (groups[:, 0] // 2 != studies // 2).all()
     negatives = shuffled.negatives(slice(None))
     assert not negatives[texts[None] == studies[:, None]].any()
-    assert negatives.sum() == 20 * (60 - 6)
+    # neither of the two subjects that a text has to do with, of two studies
+    assert negatives.sum() == 60 * (20 - 4)
 
 
 def test_the_halves_share_no_subject_and_lose_no_positive():
@@ -322,7 +323,7 @@ def test_scores_that_cannot_be_read_are_refused(scores, texts, message):
         mi.HeldOut(scores, np.arange(3), np.array(texts))
 
 
-def test_one_study_has_no_negatives():
+def test_one_subject_has_no_negatives():
     with pytest.raises(ValueError, match="negatives"):
         mi.HeldOut(np.zeros((2, 2)), np.zeros(2), np.zeros(2))
 

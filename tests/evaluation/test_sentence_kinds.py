@@ -87,12 +87,13 @@ def test_infonce_of_studies_with_several_texts_is_the_formula(direction):
     pairs = several()
     scores = pairs.scores.astype(float)
     images, texts = pairs.image_studies, pairs.text_studies
+    own_of, whose = pairs.subjects, pairs.text_subjects
     weight = [
         (images == study).sum() / (texts == study).sum() for study in texts
     ]
 
     def forward(i, t):
-        others = [c for c in range(len(texts)) if texts[c] != images[i]]
+        others = [c for c in range(len(texts)) if whose[c] != own_of[i]]
         total = sum(weight[c] * math.exp(scores[i, c]) for c in others)
         mean = total / sum(weight[c] for c in others)
         count = len(others)
@@ -100,7 +101,7 @@ def test_infonce_of_studies_with_several_texts_is_the_formula(direction):
         return scores[i, t] - math.log(everyone / (count + 1))
 
     def backward(i, t):
-        others = [j for j in range(len(images)) if images[j] != texts[t]]
+        others = [j for j in range(len(images)) if own_of[j] != whose[t]]
         everyone = sum(math.exp(scores[j, t]) for j in [i, *others])
         return scores[i, t] - math.log(everyone / (len(others) + 1))
 

@@ -414,3 +414,56 @@ def test_weighted_metrics_leave_an_ignored_label_out(given):
     )
     for name in ("auc", "binary_accuracy"):
         assert found[name] == pytest.approx(expected[name], abs=1e-5)
+
+
+def test_a_layer_frozen_or_tuned_after_a_fit_is_not_trained_as_before():
+    made = ImageClassifier(
+        encoder(), ("Edema", "Pneumonia"), trainable="frozen"
+    )
+    made.compile("sgd")
+    made.fit(IMAGES, TARGETS, verbose=0)
+    step = made.train_function
+    made.fit(IMAGES, TARGETS, verbose=0)
+    assert made.train_function is step
+    made.image_encoder.lower.trainable = True
+    with pytest.raises(ValueError, match=r"changed after `compile`"):
+        made.fit(IMAGES, TARGETS, verbose=0)
+    # a trace that failed is not taken the next time
+    with pytest.raises(ValueError, match=r"changed after `compile`"):
+        made.train_on_batch(IMAGES, TARGETS)
+    made.compile("sgd")
+    lower = [w.copy() for w in made.image_encoder.lower.get_weights()]
+    made.fit(IMAGES, TARGETS, verbose=0)
+    assert any(changed(lower, made.image_encoder.lower))
+
+
+@pytest.mark.parametrize("labels", [("Edema",), ("Edema", "Pneumonia")])
+def test_targets_may_be_bool(labels):
+    targets = TARGETS[:, : len(labels)] > 0
+    found = []
+    for kind in ("bool", "float32"):
+        made = ImageClassifier(encoder(), labels)
+        made.compile("sgd", metrics=["accuracy"])
+        keras.utils.set_random_seed(1)
+        given = targets.astype(kind)
+        history = made.fit(IMAGES, given, verbose=0, shuffle=False).history
+        held_out = made.evaluate(IMAGES, given, verbose=0)
+        found.append([*history.values(), *held_out])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("options", [{}, {"steps_per_execution": 2}])
+def test_metrics_may_be_named(options):
+    def logs(*metrics):
+        keras.utils.set_random_seed(1)
+        made = ImageClassifier(encoder(), ("Edema",))
+        made.compile("sgd", metrics=list(metrics), **options)
+        known = np.maximum(TARGETS[:, :1], 0)
+        history = made.fit(
+            IMAGES, known, batch_size=4, epochs=2, verbose=0, shuffle=False
+        )
+        return list(history.history.values())
+
+    binary = keras.metrics.BinaryAccuracy(name="accuracy")
+    area = keras.metrics.AUC(name="auc")
+    assert logs("accuracy", "auc") == logs(binary, area)

@@ -334,6 +334,57 @@ def test_a_variable_without_a_gradient_is_left_alone(accumulate):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_text_encoder_that_is_tuned_later_gets_its_own_optimizer(tmp_path):
+    made = model()
+    made.text_encoder.trainable = False
+    optimizer = optimizers.paper(made, 1e-3, text_learning_rate=1e-5)
+    made.compile(optimizer)
+    made.train_on_batch(batch(4))
+    made.save(tmp_path / "frozen.keras")
+    for one in (made, keras.saving.load_model(tmp_path / "frozen.keras")):
+        one.text_encoder.trainable = True
+        again = optimizers.paper(made, 1e-3, text_learning_rate=1e-5)
+        assert optimizers.text_key(one.optimizer, one) is not None
+        assert optimizers.text_key(again, made) is not None
+        (text,) = (
+            part
+            for part in one.optimizer.optimizers
+            if isinstance(part, optimizers.BertAdamW)
+        )
+        chosen = optimizers._map(one.optimizer)
+        for variable in one.trainable_variables:
+            is_text = variable.path in {
+                v.path for v in one.text_encoder.variables
+            }
+            assert (chosen(variable) is text) == is_text
+
+
+def test_a_text_encoder_frozen_after_a_fit_is_not_trained_as_before():
+    made = model()
+    made.compile("sgd", loss="cpc")
+    data = dataset(batch(8), 4)
+    made.fit(data, verbose=0, shuffle=False)
+    made.text_encoder.trainable = False
+    with pytest.raises(ValueError, match=r"changed after `compile`"):
+        made.fit(data, verbose=0, shuffle=False)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a `quantize`")
+def test_a_text_encoder_quantised_after_a_step_is_read_as_it_is_now():
+    made, inputs = model(), batch(8)
+    made.compile("sgd", loss="cpc")
+    data = dataset(inputs, 8)
+    before = made.evaluate(data, verbose=0, return_dict=True)
+    scores = made.predict(data, verbose=0)
+    made.text_encoder.quantize("int8")
+    after = made.evaluate(data, verbose=0, return_dict=True)
+    assert after["loss"] != before["loss"]
+    assert after["loss"] == pytest.approx(before["loss"], abs=0.1)
+    found = made.predict(data, verbose=0)
+    np.testing.assert_allclose(found, made(inputs), atol=1e-5)
+    assert np.abs(found - scores).max() > 1e-5
+
+
 def test_the_gradient_norm_is_that_of_the_gradient():
     # token ids repeat within a batch: the parts of a row must be added up
     made, inputs = model(normalize=True), batch(8, texts=2)

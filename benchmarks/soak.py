@@ -41,7 +41,7 @@ from benchmarks import heap, soak_verdict
 from kerasmi.cli.quiet import quiet
 
 EPOCHS = 2  # of pretraining
-FILL = 20  # while warming up
+FILL = 60  # while warming up
 ARENAS = "MALLOC_ARENA_MAX"  # of glibc
 ARROW = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 IMAGES = {"train": 112, "validation": 24, "test": 24}

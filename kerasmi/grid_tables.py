@@ -4,7 +4,13 @@ import pandas as pd
 
 from kerasmi import collection, comparable, table_data
 from kerasmi.errors import RunError
-from kerasmi.evaluation import comparisons, markup, paired, paper_tables
+from kerasmi.evaluation import (
+    comparisons,
+    markup,
+    paired,
+    paired_tests,
+    paper_tables,
+)
 from kerasmi.evaluation.count_table import count_table
 from kerasmi.evaluation.paired import PairingError
 from kerasmi.grid_folder import GridFolder
@@ -18,6 +24,7 @@ _FORMS = {"md": markup.markdown, "html": markup.html_page}
 def write(folder: GridFolder, reporter: Reporter) -> None:
     """Writes comparisons.csv, and tables/ where there is one number of labels.
 
+    `p_holm` is corrected over the tests of all numbers of labels together.
     Where the runs cannot stand in one table (two recipes of one variant, or of
     different data) there are none, and the reporter is told why.
 
@@ -44,8 +51,9 @@ def write(folder: GridFolder, reporter: Reporter) -> None:
         else:
             found.insert(0, "labels", labels)
         tests.append(found)
-    text = pd.concat(tests, ignore_index=True).to_csv(index=False)
-    write_text(folder.path / COMPARISONS, text)
+    # the tests of all numbers of labels are one table, so one correction
+    found = paired_tests.with_holm(pd.concat(tests, ignore_index=True))
+    write_text(folder.path / COMPARISONS, found.to_csv(index=False))
 
 
 def _by_labels(folder: GridFolder) -> dict[str, list[Run]]:

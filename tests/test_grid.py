@@ -13,6 +13,7 @@ from played_experiment import PlayedExperiment
 from kerasmi import grid, grid_recipe, grid_results, grid_tables
 from kerasmi.errors import DataError, RecipeError, RunError, TrainingError
 from kerasmi.evaluation import figures, report, untaught
+from kerasmi.evaluation.holm import holm
 from kerasmi.grid_folder import GridFolder
 from kerasmi.grid_progress import seconds_left, steps
 from kerasmi.reporter import Reporter
@@ -316,6 +317,9 @@ def test_auc_by_number_of_labels_is_written_and_drawn(go, whole):
     assert set(results["labels"]) == set(table["labels"])
     tests = pd.read_csv(folder.path / "comparisons.csv", dtype={"labels": str})
     assert set(tests["labels"]) == {"20", "0.5", "all"}
+    means = tests["label"] == "mean"
+    for family in (tests[means], tests[~means]):
+        np.testing.assert_allclose(family["p_holm"], holm(family["p_delong"]))
 
 
 # What goes wrong

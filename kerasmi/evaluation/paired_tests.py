@@ -138,21 +138,29 @@ def p_bootstrap(draws: np.ndarray) -> float:
 
 
 def corrected(rows: list[dict]) -> pd.DataFrame:
-    """The rows as a frame with `COLUMNS`, `p_holm` filled in.
+    """The rows as a frame with `COLUMNS`, `p_holm` filled in by `with_holm`."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = frame.columns.drop(["comparison", "a", "b", "task", "label"])
+    frame = frame.astype(dict.fromkeys(numbers.drop("note"), "float64"))
+    return with_holm(frame.astype(dict.fromkeys(_WHOLE, "Int64")))
+
+
+def with_holm(tests: pd.DataFrame) -> pd.DataFrame:
+    """The tests of one table with `p_holm`, whatever it was before.
 
     Holm's correction of `p_delong`, over the means as one family and over the
     labels as another. `p_bootstrap` is at least 2 / (resamples + 1), which no
     correction for many tests survives.
+
+    Args:
+        tests: columns label and p_delong; all that is shown together.
     """
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = frame.columns.drop(["comparison", "a", "b", "task", "label"])
-    frame = frame.astype(dict.fromkeys(numbers.drop("note"), "float64"))
-    frame = frame.astype(dict.fromkeys(_WHOLE, "Int64"))
-    means = frame["label"] == MEAN
+    tests = tests.copy()
+    means = tests["label"] == MEAN
     for family in (means, ~means):
-        p = frame.loc[family, "p_delong"].to_numpy()
-        frame.loc[family, "p_holm"] = holm(p)
-    return frame
+        p = tests.loc[family, "p_delong"].to_numpy()
+        tests.loc[family, "p_holm"] = holm(p)
+    return tests
 
 
 def _note(

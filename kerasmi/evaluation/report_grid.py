@@ -231,7 +231,7 @@ def _comparisons(grid: GridFolder) -> str:
     caption = (
         "Difference of AUC, a - b, on the same images and seeds; in brackets "
         "its interval over subjects; p_holm is corrected for the number of "
-        "tests."
+        "tests, those of means and those of labels apart."
     )
     every = html.table(frame, f"{caption} Every label.")
     return "\n".join(

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from kerasmi import collection, comparable, table_data
+from kerasmi import collection, comparable, output_files, table_data
 from kerasmi.errors import RunError
 from kerasmi.evaluation import (
     comparisons,
@@ -26,11 +26,15 @@ def write(folder: GridFolder, reporter: Reporter) -> None:
 
     `p_holm` is corrected over the tests of all numbers of labels together.
     Where the runs cannot stand in one table (two recipes of one variant, or of
-    different data) there are none, and the reporter is told why.
+    different data) there are none, those of before are removed, and the
+    reporter is told why.
 
     Args:
         folder: the grid's folder, with results.
         reporter: told what is left out.
+
+    Raises:
+        OutputError: `tables/` is a link out of the grid.
     """
     tests = []
     for labels, runs in _by_labels(folder).items():
@@ -41,6 +45,7 @@ def write(folder: GridFolder, reporter: Reporter) -> None:
                 collection.predictions(runs), resamples=settings.bootstrap
             )
         except (RunError, PairingError) as error:
+            _remove(folder)
             reporter.warning(
                 f"no paired tests, no tables as in the paper: {error}"
             )
@@ -54,6 +59,15 @@ def write(folder: GridFolder, reporter: Reporter) -> None:
     # the tests of all numbers of labels are one table, so one correction
     found = paired_tests.with_holm(pd.concat(tests, ignore_index=True))
     write_text(folder.path / COMPARISONS, found.to_csv(index=False))
+
+
+def _remove(folder: GridFolder) -> None:
+    """Removes the tables of an earlier start, which are not of these runs."""
+    tables = folder.path / "tables"
+    output_files.check_within(tables, folder.path)
+    old = [tables / f"tables.{form}" for form in _FORMS]
+    for path in (folder.path / COMPARISONS, *old):
+        path.unlink(missing_ok=True)
 
 
 def _by_labels(folder: GridFolder) -> dict[str, list[Run]]:

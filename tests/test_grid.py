@@ -16,6 +16,7 @@ from kerasmi.evaluation import figures, report, untaught
 from kerasmi.evaluation.holm import holm
 from kerasmi.grid_folder import GridFolder
 from kerasmi.grid_progress import seconds_left, steps
+from kerasmi.output_files import OutputError
 from kerasmi.reporter import Reporter
 from kerasmi.runs import Run
 
@@ -392,6 +393,44 @@ def test_two_recipes_of_one_variant_get_no_paired_tests(
     assert "image-only-supervised" in line
     assert not (folder.path / "comparisons.csv").exists()
     assert (folder.path / "results.csv").is_file()
+
+
+@pytest.fixture
+def differing(monkeypatch):
+    """From now on the runs cannot stand in one table."""
+
+    def refuse(runs):
+        raise RunError("of other data")
+
+    return lambda: monkeypatch.setattr(grid_tables.comparable, "check", refuse)
+
+
+def test_tables_of_before_do_not_stand_for_runs_that_differ(
+    go, told, whole, differing
+):
+    folder = go()
+    differing()
+    (folder.path / "tables/own.txt").write_text("mine")
+    grid_results.write(folder, told)
+    assert "no paired tests, no tables as in the paper" in told.lines[-1]
+    assert not (folder.path / "comparisons.csv").exists()
+    assert _files(folder.path / "tables") == ["own.txt"]
+    page = (folder.path / "report.html").read_text()
+    assert "Paired tests" not in page
+    assert "AUC of edema severity" not in page
+
+
+def test_tables_behind_a_link_are_not_removed(
+    go, told, whole, differing, tmp_path
+):
+    folder = go()
+    theirs = tmp_path / "theirs"
+    (folder.path / "tables").rename(theirs)
+    (folder.path / "tables").symlink_to(theirs)
+    differing()
+    with pytest.raises(OutputError, match="a link leads out of"):
+        grid_tables.write(folder, told)
+    assert _files(theirs) == ["tables.html", "tables.md"]
 
 
 def test_only_words_that_choose_something_are_taken(go, experiment):

@@ -143,13 +143,28 @@ def _work(
     distribute.wait_for_all(strategy)
     if not cluster.here().is_chief:
         return pd.DataFrame()
-    done = [
-        stage
-        for stage in stages.retraining(recipe, recipe.retrain.encoders)
-        if run.is_done(stage)
-    ]
+    done = _whole(recipe, run, reporter)
     predictions = pd.concat(_predicted(run, stage) for stage in done)
     return _evaluated(recipe, run, dataset, predictions, reporter)
+
+
+def _whole(recipe: Recipe, run: Run, reporter: Reporter) -> list[str]:
+    """The stages of the tasks and encoders that are done, with all findings.
+
+    A mean over some of a task's findings would pass for that of the task.
+    """
+    kept: set[str] = set()
+    for name, parts in stages.parts(recipe).items():
+        done = [stage for stage in parts if run.is_done(stage)]
+        if len(done) == len(parts):
+            kept.update(parts)
+        elif done:
+            reporter.message(
+                f"{name}: {len(done)} of {counted(len(parts), 'network')} done:"
+                " not in the results before all are"
+            )
+    every = stages.retraining(recipe, recipe.retrain.encoders)
+    return [stage for stage in every if stage in kept]
 
 
 def _predicted(run: Run, stage: str) -> pd.DataFrame:

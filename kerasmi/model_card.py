@@ -118,6 +118,8 @@ def _results(run: Run, stage: str) -> str:
         if len(which) == 3:
             # a network of one label
             results = results[results["label"].map(stages.folder) == which[2]]
+    # without a row: of a network whose siblings are not done
+    if results is not None and not results.empty:
         parts.append(
             "Classifiers over the image encoder, on the test images; `low` and"
             f" `high` are the {run.recipe.evaluate.confidence:.0%} interval,"
@@ -131,7 +133,7 @@ def _results(run: Run, stage: str) -> str:
             " nats; a bound cannot exceed its ceiling.\n\n"
             + _markdown(information)
         )
-    return "\n\n".join(parts) or "The run is not evaluated yet."
+    return "\n\n".join(parts) or "It is not evaluated yet."
 
 
 def _table(path: Path) -> pd.DataFrame | None:

@@ -87,6 +87,19 @@ def _networks(recipe: Recipe, task: Task) -> list[Task]:
     ]
 
 
+def parts(recipe: Recipe) -> dict[str, list[str]]:
+    """Each task with each encoder, `retrain/TASK/ENCODER`, and its stages.
+
+    It is one stage itself; with `retrain.heads: binary`, one for each finding.
+    """
+    found: dict[str, list[str]] = {}
+    for task in tasks(recipe):
+        for encoder in recipe.retrain.encoders:
+            stage = task.whole.stage(encoder)
+            found.setdefault(stage, []).append(task.stage(encoder))
+    return found
+
+
 def retraining(recipe: Recipe, encoders: tuple[str, ...]) -> list[str]:
     """The re-training stages of some encoders, in the order they run."""
     return [

@@ -13,7 +13,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from benchmarks import resume
-from kerasmi import distribute, experiment
+from kerasmi import distribute, experiment, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main as cli
 from kerasmi.data import wire
@@ -354,6 +354,28 @@ def test_a_traceback_shows_no_word_of_a_damaged_record(
         experiment.run(asked, run, Reporter())
     told = "".join(traceback.format_exception(caught.value))
     assert "effusion" not in told
+
+
+def test_a_task_with_some_of_its_networks_done_is_left_out(tmp_path):
+    asked = recipes.load(
+        "local_mine", ("retrain.heads=binary", "retrain.tasks=[pathology9]")
+    )
+    told = []
+    reporter = Reporter()
+    reporter.message = told.append
+    with Run.create(tmp_path / "run", asked) as run:
+        for stage in stages.retraining(asked, ("tuned",)):
+            run.mark_done(stage)
+        run.mark_done("retrain/pathology9/frozen/Edema")
+        kept = experiment._whole(asked, run, reporter)
+        assert kept == stages.retraining(asked, ("tuned",))
+        (line,) = told
+        assert line.startswith("retrain/pathology9/frozen: 1 of 9 networks")
+        for stage in stages.retraining(asked, ("frozen",)):
+            run.mark_done(stage)
+        everything = experiment._whole(asked, run, reporter)
+    assert everything == stages.retraining(asked, asked.retrain.encoders)
+    assert told == [line]
 
 
 @pytest.mark.usefixtures("two_devices", "undrawn")

@@ -209,13 +209,16 @@ class RunFolder(Folder):
     def finished(self, stage: str) -> str | None:
         """When a stage was finished, None if it was not.
 
-        A stage of several networks is when all that began are.
+        A stage of several networks is when all are that began, with whichever
+        encoder of the task.
         """
-        folder = self.path / stage
-        parts = [
-            one for one in folder.glob("*/") if (one / "history.csv").is_file()
-        ]
-        ends = [self.json(f"{stage}/{p.name}/done.json") for p in parts]
+        task = (self.path / stage).parent
+        parts = {
+            path.parent.name
+            for encoder in listed(self.recipe.get("retrain.encoders", ""))
+            for path in (task / encoder).glob("*/history.csv")
+        }
+        ends = [self.json(f"{stage}/{part}/done.json") for part in parts]
         ends = ends or [self.json(f"{stage}/done.json")]
         if not all(ends):
             return None

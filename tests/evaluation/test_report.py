@@ -427,6 +427,17 @@ def test_an_unfinished_run_says_what_is_missing(run):
     ] * 3
 
 
+def test_a_stage_lacks_the_networks_that_another_encoder_has(run):
+    for encoder, labels in (("tuned", ("A", "B")), ("frozen", ("B",))):
+        stage = run / "retrain/pathology9" / encoder
+        for label in labels:
+            shutil.copytree(run / "pretrain", stage / label)
+        (stage / "history.csv").unlink()
+        (stage / "done.json").unlink()
+    (only,) = findings(run)
+    assert "retrain/pathology9/frozen is not finished" in only
+
+
 def test_a_run_that_has_only_begun_has_a_page(run):
     for entry in run.iterdir():
         if entry.name not in ("recipe.yaml", "environment.json"):

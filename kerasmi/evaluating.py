@@ -1,11 +1,13 @@
 """`kerasmi evaluate`: parts of `representations`, written as they are found."""
 
+import os
 from pathlib import Path
 
 from kerasmi import given, output_files, representations
 from kerasmi.errors import DataError
 from kerasmi.evaluation import figures
 from kerasmi.features import Features
+from kerasmi.output_files import OutputError
 from kerasmi.reporter import Reporter
 from kerasmi.representations import PARTS, Evaluation, Result
 from kerasmi.runs import Run, write_text
@@ -46,12 +48,20 @@ def evaluate(
         RunError: the run has no finished pretraining.
         DataError: data or a file that cannot be used, or a part asked for that
             the run does not permit.
-        OutputError: the folder cannot be written, or is a link out of the run.
+        OutputError: the folder cannot be written, is a link out of the run, or
+            is that of the test images and the split another.
     """
     reporter = reporter or Reporter()
     folder = output or default_folder(run, split)
     if output is None:
         output_files.check_within(folder, run.path)
+    in_report = _is_in_report(folder, run)
+    if in_report and split != "test":
+        raise OutputError(
+            f"{folder}: the folder of test images, whose tables report.html"
+            f" shows; without --output those of {split} images go to"
+            f" {default_folder(run, split)}"
+        )
     output_files.check_folder(folder, new=False)
     features = Features.open(run)
     dataset = representations.open_data(run, reporter)
@@ -70,9 +80,14 @@ def evaluate(
     for result in results:
         _write(folder, result, split)
         reporter.table(result.title, result.shown)
-    if folder == run.path / FOLDER:
+    if in_report:
         _refresh_report(run)
     return folder
+
+
+def _is_in_report(folder: Path, run: Run) -> bool:
+    """Whether it is the folder that `report.html` shows, by any path."""
+    return os.path.realpath(folder) == os.path.realpath(run.path / FOLDER)
 
 
 def _results(work: Evaluation, parts: tuple[str, ...]) -> list[Result]:

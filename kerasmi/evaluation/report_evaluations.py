@@ -22,6 +22,10 @@ READ_OUTS = (
     "MI: of the critic rescaled on the other half of the subjects; shuffled: "
     "pairs of different subjects, which share nothing."
 )
+_OF_OTHERS = (
+    "Left out: of {others} images, and this page is of test images. `kerasmi "
+    "evaluate` writes it anew."
+)
 _PRIVATE = ("sentence", "text", "report")
 _INTERVAL = "in brackets its {share:.0%} interval over subjects"
 _AUC = f"AUC; {_INTERVAL}, in parentheses positive/negative images. {{policy}}"
@@ -62,6 +66,10 @@ def section(run: RunFolder, show: bool) -> html.Section | None:
         if frame is None or frame.empty:
             continue
         parts.append(html.heading(plain(path.stem), TITLE))
+        if others := _other_splits(frame):
+            drawn.pop(path.stem, None)
+            parts.append(html.paragraph(_OF_OTHERS.format(others=others)))
+            continue
         parts.append(_table(run, path.stem, frame, show))
         if path.stem in drawn:
             parts.append(_picture(drawn.pop(path.stem)))
@@ -69,6 +77,16 @@ def section(run: RunFolder, show: bool) -> html.Section | None:
         parts.append(report_data.hidden("What else was drawn of them"))
     parts += map(_picture, drawn.values())
     return html.section(TITLE, *parts)
+
+
+def _other_splits(frame: pd.DataFrame) -> str:
+    """Whose images a table is of beside the test's; empty where of no others.
+
+    A table of one's own need not say.
+    """
+    if "split" not in frame:
+        return ""
+    return " and ".join(sorted(set(frame["split"].astype(str)) - {"test"}))
 
 
 def _table(run: RunFolder, name: str, frame: pd.DataFrame, show: bool) -> str:

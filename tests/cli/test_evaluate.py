@@ -253,6 +253,17 @@ def test_a_folder_that_cannot_be_written_is_refused(runs, tmp_path):
         _refused(runs, tmp_path, arguments, part)
 
 
+@pytest.mark.parametrize("way", ["evaluation", "../local/evaluation", "link"])
+def test_validation_does_not_take_the_folder_of_the_test(runs, tmp_path, way):
+    run = runs / "local"
+    folder = run / way
+    if way == "link":
+        folder = tmp_path / "link"
+        folder.symlink_to(run / "evaluation")
+    arguments = [run, "--mi", "--split", "validation", "--output", folder]
+    _refused(runs, tmp_path, arguments, folder, run / "evaluation/validation")
+
+
 def test_a_disk_that_is_full_is_told_of_as_such(runs, tmp_path, monkeypatch):
     def full(path, text):
         raise OSError(28, "No space left on device")

@@ -313,6 +313,22 @@ def test_read_outs_of_test_pairs_are_shown_as_those_of_validation(run):
     assert "calibrated_n_negatives" not in text
 
 
+def test_evaluations_of_other_images_are_no_tables_of_the_test(run):
+    frame = pd.DataFrame({"direction": ["a", "b"], **INTERVALS})
+    frame.insert(0, "split", "validation")
+    (run / "evaluation").mkdir()
+    png = (run / "figures/data.png").read_bytes()
+    (run / "evaluation/retrieval.png").write_bytes(png)
+    shown = added(run, "retrieval", frame)
+    assert "of validation images, and this page is of test images" in shown
+    assert "0.250" not in shown
+    alts = [image["alt"] for image in Page(report.page(run)).images]
+    assert "Picture of the evaluation: retrieval" not in alts
+    shown = added(run, "retrieval", frame.assign(split="test"))
+    assert "validation images" not in shown
+    assert "a R@1 0.250" in shown
+
+
 def test_pictures_of_numbers_are_shown_of_people_too(run):
     (run / "evaluation").mkdir()
     png = (run / "figures/data.png").read_bytes()

@@ -65,6 +65,8 @@ def table(split: HeldOutSplit, candidates: int | None = None) -> pd.DataFrame:
 def _table(split: HeldOutSplit, candidates: int | None) -> pd.DataFrame:
     recipe = split.features.recipe
     objective, _ = build.stage(recipe)
+    of_smile = objective.bound == "smile"
+    clip = objective.clip if of_smile else read_out.CLIP
     matched = split.held_out()
     frames = []
     for name, scores in (
@@ -76,6 +78,7 @@ def _table(split: HeldOutSplit, candidates: int | None) -> pd.DataFrame:
             bound=objective.bound,
             direction=objective.direction,
             candidates=candidates,
+            clip=clip,
             seed=recipe.seed,
         )
         frames.append(read_out.to_frame(values).assign(pairs=name))

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 DIRECTIONS = ("image_to_text", "text_to_image", "symmetric")
+CLIP = 5.0  # of SMILE, in nats: the default of its training too
 
 
 def donsker_varadhan(
@@ -91,7 +92,7 @@ def nwj(
 def smile(
     pairs: HeldOut,
     *,
-    clip: float = 5.0,
+    clip: float = CLIP,
     calibrate: bool = False,
     seed: int = 0,
 ) -> ReadOut:
@@ -221,6 +222,7 @@ def read_out(
     bound: str,
     direction: str = "image_to_text",
     candidates: int | None = None,
+    clip: float = CLIP,
     calibrate: bool = False,
     seed: int = 0,
 ) -> ReadOut:
@@ -232,6 +234,8 @@ def read_out(
         bound: the bound the critic was trained on.
         direction: of a critic trained by cpc.
         candidates: block size of the InfoNCE read-outs, see `infonce`.
+        clip: of the read-out `smile`, in nats; that of training, where the
+            bound is smile.
         calibrate: whether to add the calibrated read-out.
         seed: of the deals and the division into halves.
 
@@ -249,7 +253,7 @@ def read_out(
     if name == "donsker_varadhan":
         return donsker_varadhan(pairs, **settings)
     if name == "smile":
-        return smile(pairs, **settings)
+        return smile(pairs, clip=clip, **settings)
     if name == "nwj":
         shift = 0.0 if bound == "nwj" else 1.0
         return nwj(pairs, shift=shift, **settings)
@@ -263,6 +267,7 @@ def read_outs(
     bound: str,
     direction: str = "image_to_text",
     candidates: int | None = None,
+    clip: float = CLIP,
     calibrate: bool = True,
     seed: int = 0,
 ) -> list[ReadOut]:
@@ -274,6 +279,7 @@ def read_outs(
             bound=bound,
             direction=direction,
             candidates=candidates,
+            clip=clip,
             calibrate=calibrate,
             seed=seed,
         )

@@ -163,6 +163,16 @@ def test_smile_without_clipping_is_dv_and_is_never_called_a_bound():
     assert mi.smile(pairs, clip=1.0).value > read.value
 
 
+def test_smile_is_read_with_the_clip_asked_for_and_the_others_without():
+    pairs = held_out(2.0, n=300)
+    for clip in (1.0, 3.0):
+        reads = mi.read_outs(pairs, bound="smile", clip=clip, calibrate=False)
+        first, *others = reads
+        assert first.value == mi.smile(pairs, clip=clip).value
+        usual = mi.read_outs(pairs, bound="smile", calibrate=False)
+        assert others == usual[1:]
+
+
 def test_dv_is_the_formula_written_out():
     scores = np.array([[1.0, 0.0, 2.0], [0.5, 3.0, -1.0], [0.0, 1.0, 2.0]])
     read = mi.donsker_varadhan(mi.HeldOut(scores, np.arange(3), np.arange(3)))

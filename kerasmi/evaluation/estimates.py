@@ -33,7 +33,10 @@ class ReadOut:
             Stratos, 2020). InfoNCE: `n_negatives * exp(-value)`.
         reliable: False when either is below 10 (InfoNCE: the latter; its value
             is then held down by the number of candidates).
-        lower_bound: whether the expected value is at most the information.
+        lower_bound: whether it estimates a lower bound. The expected value is
+            at most the information for NWJ and InfoNCE; for DV, the log of a
+            finite mean, it lies up to about `1 / (2 effective negatives)` nats
+            above it, of a critic near log p/q.
         scale: factor put on the scores (1 for the critic as it is).
         note: why it is not reliable or not a bound, or `""`.
         calibrated: the same read-out of the rescaled critic, cross-fitted, when

@@ -44,9 +44,10 @@ def donsker_varadhan(
 
     With `calibrate` the critic becomes `s f`, 0 <= s <= 1: s is fitted on one
     half of the subjects, the value read on the other, both ways, averaged. A
-    scaled critic is a critic, so the value stays a held-out lower bound; at
-    s = 0 it is exactly 0, so independent pairs read about 0 where a confident
-    critic alone reads far below.
+    scaled critic is a critic, so the value is as much of a lower bound as that
+    of any held-out critic (see `ReadOut.lower_bound`); at s = 0 it is exactly
+    0, so independent pairs read about 0 where a confident critic alone reads
+    far below.
 
     Args:
         pairs: the scores of held-out pairs.

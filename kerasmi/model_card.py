@@ -11,7 +11,7 @@ from kerasmi.runs import Run
 
 _RESULTS = (
     *("task", "label", "encoder", "metric", "value", "low", "high"),
-    *("n_positive", "n_negative"),
+    *("n_positive", "n_negative", "note"),
 )
 _INFORMATION = "pretrain/mutual_information.csv"
 _LIMITS = """\
@@ -129,8 +129,10 @@ def _results(run: Run, stage: str) -> str:
     information = _table(run.path / _INFORMATION)
     if information is not None and stage == "pretrain":
         parts.append(
-            "Mutual information of image and text held out from training, in"
-            " nats; a bound cannot exceed its ceiling.\n\n"
+            "Mutual information of image and text on validation pairs, in nats;"
+            " a bound cannot exceed its ceiling. No weight was trained on these"
+            " pairs, but they chose the epoch too; `kerasmi evaluate` reads the"
+            " test pairs.\n\n"
             + _markdown(information)
         )
     return "\n\n".join(parts) or "It is not evaluated yet."

@@ -38,10 +38,13 @@ DATA = {
 
 def results():
     columns = exporting.model_card._RESULTS
+    edema = ("pathology9", "Edema", "tuned", "auc")
+    mean = ("pathology9", "mean", "tuned", "auc")
+    grade = ("edema_severity", "0|123", "frozen", "auc")
     rows = [
-        ("pathology9", "Edema", "tuned", "auc", 0.75, 0.5, 1.0, 14.0, 34.0),
-        ("pathology9", "mean", "tuned", "auc", 0.7, 0.6, 0.8, np.nan, np.nan),
-        ("edema_severity", "0|123", "frozen", "auc", 0.625, 0.5, 0.7, 3.0, 4.0),
+        (*edema, 0.75, 0.5, 1.0, 14.0, 34.0, ""),
+        (*mean, 0.7, 0.6, 0.8, np.nan, np.nan, "mean of 8 of 9 labels"),
+        (*grade, 0.625, 0.5, 0.7, 3.0, 4.0, ""),
     ]
     return pd.DataFrame(rows, columns=list(columns))
 
@@ -294,8 +297,9 @@ def test_the_card_tells_data_recipe_results_and_limits(exported):
         "fingerprint: `f00d`",
         "- grey levels: `--intensity percentile` of `kerasmi data import`\n",
         "  bound: mine",
-        "| pathology9 | Edema | tuned | auc | 0.750 | 0.500 | 1.000 | 14 |",
-        "| - | - |",
+        "| pathology9 | Edema | tuned | auc | 0.750 | 0.500 | 1.000 | 14 | 34"
+        " | - |",
+        "| - | - | mean of 8 of 9 labels |",
         "edema_severity | 0\\|123 |",
         "Not a medical device",
         "has never\n  seen a radiograph",
@@ -304,6 +308,30 @@ def test_the_card_tells_data_recipe_results_and_limits(exported):
     assert "# Seed of weights" not in card
     image = (exported / "image_encoder" / "README.md").read_text()
     assert "`features` (B, 16, 6): regions of a 4x4 grid, row by row" in image
+
+
+def test_a_card_says_that_the_pairs_of_its_information_chose_the_epoch(
+    tmp_path,
+):
+    with Run.create(tmp_path / "new", recipes.load("local_mine")) as new:
+        rows = pd.DataFrame({"pairs": ["matched"], "value": [0.5]})
+        new.write_csv("pretrain/mutual_information.csv", rows)
+        text = exporting.model_card.card(new, "Model", "pretrain", "", "")
+        other = exporting.model_card.card(new, "Model", SEVERITY, "", "")
+    assert "on validation pairs, in nats" in text
+    assert "they chose the epoch too" in text
+    assert "| matched | 0.500 |" in text
+    assert "It is not evaluated yet." in other
+
+
+def test_a_card_of_a_network_whose_siblings_are_not_done_has_no_results(
+    tmp_path,
+):
+    with Run.create(tmp_path / "new", recipes.load("local_mine")) as new:
+        new.write_csv("results.csv", results())
+        stage = "retrain/pathology9/frozen/Edema"
+        text = exporting.model_card.card(new, "Model", stage, "", "")
+    assert "It is not evaluated yet." in text
 
 
 def test_a_card_says_that_nothing_is_recorded_of_the_data(tmp_path):

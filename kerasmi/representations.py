@@ -162,7 +162,7 @@ class Evaluation:
         return Result(
             "sentence_kinds",
             f"Which sentences carry the nats ({self.split},"
-            f" {table['read_out'].iloc[0]})",
+            f" {table['read_out'].iloc[0]}; +- with the partition held fixed)",
             table,
             table[list(names)].rename(columns=names),
             lambda: pictured.kinds(table),

@@ -186,7 +186,9 @@ _EVALUATIONS = {
     ),
     "sentence_kinds": _Shown(
         "Which kinds of sentences carry the information: carried is the nats "
-        "a sentence times the share, and sums to that of all sentences.",
+        "a sentence times the share, and sums to that of all sentences. The "
+        "standard error is over subjects with the partition (the mean over "
+        "negatives) held fixed, that of the read-out is not.",
         _kinds,
     ),
     "retrieval": _Shown(

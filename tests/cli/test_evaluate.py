@@ -68,6 +68,7 @@ def test_without_a_choice_all_parts_are_run(runs):
     for title in ("Held-out mutual", "Retrieval", "Zero-shot", "Grounding"):
         assert title in result.stdout
         assert title not in result.stderr
+    assert "+- with the partition held fixed)" in result.stdout
     for part in representations.PARTS:
         assert f"{part}  24 images\n" in result.stderr
         assert f"{part}  done in " in result.stderr

@@ -97,6 +97,7 @@ def test_kinds_have_no_negative_zero_and_count_one_sentence():
         "2 sentences, +0.000 of 0.000",
         "1 sentence, -0.020 of 0.000",
     ]
+    assert "the partition (mean over negatives) held fixed" in axes.get_xlabel()
 
 
 def test_a_value_without_an_interval_stands_alone_and_its_note_is_last():

@@ -278,6 +278,7 @@ def test_kinds_of_sentences_are_told_in_nats(run):
     shown = added(run, "sentence_kinds", pd.DataFrame([row]))
     assert "nats a sentence standard error (nats) share of pairs" in shown
     assert "Edema 0.500 0.250 0.500 0.250 3 2" in shown
+    assert "with the partition (the mean over negatives) held fixed" in shown
 
 
 def test_the_picture_of_an_evaluation_is_below_its_table(run):

@@ -6,7 +6,7 @@ import pandas as pd
 
 from kerasmi import recipe as recipes
 from kerasmi import stages, written_tables
-from kerasmi.reporter import counted
+from kerasmi.reporter import counted, percent
 from kerasmi.runs import Run
 
 _RESULTS = (
@@ -120,10 +120,10 @@ def _results(run: Run, stage: str) -> str:
             results = results[results["label"].map(stages.folder) == which[2]]
     # without a row: of a network whose siblings are not done
     if results is not None and not results.empty:
+        interval = f"{percent(run.recipe.evaluate.confidence)} interval"
         parts.append(
             "Classifiers over the image encoder, on the test images; `low` and"
-            f" `high` are the {run.recipe.evaluate.confidence:.0%} interval,"
-            " by resampling patients.\n\n"
+            f" `high` are the {interval}, by resampling patients.\n\n"
             + _markdown(results[[c for c in _RESULTS if c in results]])
         )
     information = _table(run.path / _INFORMATION)
@@ -132,8 +132,7 @@ def _results(run: Run, stage: str) -> str:
             "Mutual information of image and text on validation pairs, in nats;"
             " a bound cannot exceed its ceiling. No weight was trained on these"
             " pairs, but they chose the epoch too; `kerasmi evaluate` reads the"
-            " test pairs.\n\n"
-            + _markdown(information)
+            " test pairs.\n\n" + _markdown(information)
         )
     return "\n\n".join(parts) or "It is not evaluated yet."
 

@@ -61,6 +61,12 @@ def counted(number: int, one: str, several: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def percent(share: float) -> str:
+    """A share as it was given, not rounded to whole percent: 95%, 99.9%."""
+    # ten digits leave out what binary fractions add, as to 100 * .07
+    return f"{100 * share:.10g}%"
+
+
 def clock(seconds: float) -> str:
     """Seconds as 1:12 or 2:03:04."""
     minutes, second = divmod(round(seconds), 60)

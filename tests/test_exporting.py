@@ -334,6 +334,14 @@ def test_a_card_of_a_network_whose_siblings_are_not_done_has_no_results(
     assert "It is not evaluated yet." in text
 
 
+def test_a_card_tells_the_confidence_to_its_last_digit(tmp_path):
+    recipe = recipes.load("local_mine", ["evaluate.confidence=0.999"])
+    with Run.create(tmp_path / "new", recipe) as new:
+        new.write_csv("results.csv", results())
+        text = exporting.model_card.card(new, "Model", "pretrain", "", "")
+    assert "`high` are the 99.9% interval, by" in text
+
+
 def test_a_card_says_that_nothing_is_recorded_of_the_data(tmp_path):
     with Run.create(tmp_path / "new", recipes.load("local_mine")) as new:
         text = exporting.model_card.card(new, "Model", "pretrain", "", "")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from kerasmi.evaluation.markup import Table
 from kerasmi.evaluation.paper_tables import NONE
+from kerasmi.reporter import percent
 
 _HEADINGS = (
     "comparison",
@@ -96,7 +97,7 @@ def _p(value: float) -> str:
 def _note(confidence: float) -> str:
     return (
         "Mean ± standard deviation over seeds, pairs of one seed; "
-        f"[{confidence:.0%} interval over subjects, drawn for both sides "
+        f"[{percent(confidence)} interval over subjects, drawn for both sides "
         "alike]. p DeLong: subjects as clusters; p Holm: the same, corrected "
         "over the means as one family and over the labels as another. Bold: "
         f"p Holm < {1 - confidence:.2g} and an interval without 0."

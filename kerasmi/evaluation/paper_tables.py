@@ -11,7 +11,7 @@ from kerasmi.evaluation.markup import Table
 from kerasmi.evaluation.method_aucs import COLUMNS, OURS, method_aucs
 from kerasmi.evaluation.tables import cell
 from kerasmi.evaluation.variants import IMAGE_ONLY, Method
-from kerasmi.reporter import counted
+from kerasmi.reporter import counted, percent
 
 NONE = "-"
 OTHER_DATA = "other data: not comparable"
@@ -179,7 +179,7 @@ def _notes(
     many = ours["n_seeds"].max() > 1
     value = "Mean AUC ± standard deviation over seeds" if many else "AUC"
     notes = [
-        f"{value} [{confidence:.0%} interval: "
+        f"{value} [{percent(confidence)} interval: "
         f"{counted(resamples, 'resample')} of the "
         f"{counted(task.n_subjects, 'subject')} of the test set"
         f"{', of the mean' if many else ''}]; (positives/negatives).",
@@ -212,8 +212,8 @@ def _notes(
 def _bold_note(best: pd.DataFrame, confidence: float) -> str:
     tested = (
         "the paired difference from the second best is above 0 "
-        f"({confidence:.0%} interval, and p < {1 - confidence:.2g} by DeLong "
-        "with subjects as clusters and Holm's correction)"
+        f"({percent(confidence)} interval, and p < {1 - confidence:.2g} by "
+        "DeLong with subjects as clusters and Holm's correction)"
     )
     if best["resolved"].any():
         return f"Bold: the best of the column, where {tested}."

@@ -16,6 +16,7 @@ from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.drawing import plain
 from kerasmi.evaluation.report_folder import RunFolder
 from kerasmi.evaluation.representation_figures import with_interval
+from kerasmi.reporter import percent
 
 TITLE = "Further evaluations"
 READ_OUTS = (
@@ -27,7 +28,7 @@ _OF_OTHERS = (
     "evaluate` writes it anew."
 )
 _PRIVATE = ("sentence", "text", "report")
-_INTERVAL = "in brackets its {share:.0%} interval over subjects"
+_INTERVAL = "in brackets its {share} interval over subjects"
 _AUC = f"AUC; {_INTERVAL}, in parentheses positive/negative images. {{policy}}"
 
 
@@ -96,7 +97,7 @@ def _table(run: RunFolder, name: str, frame: pd.DataFrame, show: bool) -> str:
     if known is None:
         return html.table(frame.rename(columns=plain), f"{plain(name)}.")
     caption = known.caption.format(
-        share=float(run.recipe.get("evaluate.confidence", "0.95")),
+        share=percent(float(run.recipe.get("evaluate.confidence", "0.95"))),
         policy=report_data.policy(run),
     )
     return html.table(known.view(frame), caption, header=known.header)

@@ -23,7 +23,7 @@ from kerasmi.evaluation.report_findings import (
     stops,
 )
 from kerasmi.evaluation.report_folder import RunFolder, plain_time
-from kerasmi.reporter import counted
+from kerasmi.reporter import counted, percent
 
 CURVE = (4.6, 3.4)  # inches: letters stay readable on a phone
 SMALL = (3.0, 2.5)  # of one among several
@@ -124,8 +124,8 @@ def _means(run: RunFolder) -> str:
     share = run.recipe.get("evaluate.confidence", "0.95")
     return html.table(
         shown,
-        f"Mean AUC on the test images, with its {float(share):.0%} interval "
-        f"over subjects. {report_data.policy(run)}",
+        f"Mean AUC on the test images, with its {percent(float(share))} "
+        f"interval over subjects. {report_data.policy(run)}",
         header=2,
     )
 
@@ -266,7 +266,7 @@ def results(run: RunFolder) -> html.Section | None:
 
 
 def _results(run: RunFolder, rows: pd.DataFrame) -> Iterator[str]:
-    share = float(run.recipe.get("evaluate.confidence", "0.95"))
+    share = percent(float(run.recipe.get("evaluate.confidence", "0.95")))
     draws = run.recipe.get("evaluate.bootstrap", "")
     for task, of_task in rows.groupby("task", sort=False):
         several = of_task["encoder"].nunique() > 1
@@ -274,7 +274,7 @@ def _results(run: RunFolder, rows: pd.DataFrame) -> Iterator[str]:
         yield html.heading(plain(str(task)), "Results")
         yield html.table(
             tables.summary(of_task).drop(columns="task"),
-            f"AUC on the test images; in brackets its {share:.0%} interval "
+            f"AUC on the test images; in brackets its {share} interval "
             f"over subjects ({draws} resamples), in parentheses positive/"
             f"negative images. {report_data.policy(run)}",
         )

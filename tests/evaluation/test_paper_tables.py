@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from played_runs import study
 
-from kerasmi.evaluation import auc, paper_tables, published
+from kerasmi.evaluation import auc, comparisons, paper_tables, published
+from kerasmi.evaluation.comparison_table import comparison_table
 from kerasmi.evaluation.count_table import count_table
 
 
@@ -43,6 +44,16 @@ def test_tables_2_and_3_are_those_of_the_paper(made):
         ["local-mi-mine", "frozen", "2"],
         ["local-mi-mine", "tuned", "2"],
     ]
+
+
+def test_a_confidence_is_told_to_its_last_digit(stacked):
+    (first, _) = paper_tables.tables(stacked, resamples=9, confidence=0.975)
+    told = " ".join(first.below)
+    assert "[97.5% interval: 9 resamples" in told
+    assert "(97.5% interval, and p < 0.025 by DeLong" in told
+    tests = comparisons.compare(stacked, resamples=9, confidence=0.999)
+    (note,) = comparison_table(tests, confidence=0.999).below
+    assert "[99.9% interval over subjects" in note
 
 
 def test_a_heading_counts_the_positives_and_the_negatives(stacked, made):

@@ -248,6 +248,16 @@ def test_shares_and_ranks_are_read_with_their_intervals(run, name, key):
     assert "n_subjects" not in shown
 
 
+def test_a_confidence_is_told_to_its_last_digit(run):
+    replace(run / "recipe.yaml", "confidence: 0.95", "confidence: 0.999")
+    frame = pd.DataFrame({"direction": ["a", "b"], **INTERVALS})
+    shown = added(run, "retrieval", frame)
+    assert "its 99.9% interval over subjects" in shown
+    page = Page(report.page(run)).text
+    assert "with its 99.9% interval over subjects" in page
+    assert "in brackets its 99.9% interval over subjects (20" in page
+
+
 def test_evaluations_of_before_their_notes_are_shown_too(run):
     frame = pd.DataFrame({"direction": ["a", "b"], **INTERVALS})
     assert "7.5 10.0 1" in added(run, "retrieval", frame.drop(columns="note"))

@@ -27,9 +27,11 @@ WITH_CEILING = ("cpc",)  # InfoNCE cannot exceed log|C|; Eq. 3 has no ceiling
 
 def shown(bound: str) -> dict[str, str]:
     """Log names shown while training, by the word to show them under."""
-    first, *rest = SHOWN.items()
+    (first, word), *rest = SHOWN.items()
+    if not trouble.in_nats(bound):
+        word = "value"  # a `bound` is told in nats
     ceiling = [("ceiling", "ceiling")] if bound in WITH_CEILING else []
-    return dict([first, *ceiling, *rest])
+    return dict([(first, word), *ceiling, *rest])
 
 
 def run(
@@ -204,6 +206,7 @@ def _draw(
         history,
         ceiling=objective.bound in WITH_CEILING,
         chance=trouble.CHANCE.get(objective.bound),
+        axis=trouble.axis(objective.bound),
     )
     figures.save(curves, folder / "training_curves.png")
     if examples is not None:

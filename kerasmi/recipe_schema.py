@@ -188,8 +188,9 @@ class Objective(Section):
 
     bound: Bound = field(
         "mine",
-        "Lower bound in nats: `mine` (Eq. 3), `cpc` (Eq. 4), `nwj`,"
-        " `jensen_shannon`, `smile`, or `cpc_pooled` (the authors' release).",
+        "Lower bound in nats: `mine` (Eq. 3), `cpc` (Eq. 4), `nwj`; in nats,"
+        " but no lower bound: `smile`; not nats of information:"
+        " `jensen_shannon`, `cpc_pooled` (the authors' release).",
     )
     scope: Literal["local", "global"] = field(
         "local",

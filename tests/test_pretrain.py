@@ -13,7 +13,9 @@ from kerasmi.recipe_schema import Bound
 def test_the_ceiling_is_shown_of_infonce_alone(bound):
     words = list(pretrain.shown(bound).values())
     ceiling = ["ceiling"] if bound == "cpc" else []
-    assert words == ["bound", *ceiling, "validation"]
+    without_unit = bound in ("jensen_shannon", "cpc_pooled")
+    word = "value" if without_unit else "bound"
+    assert words == [word, *ceiling, "validation"]
 
 
 @pytest.mark.parametrize(("bound", "drawn"), [("mine", False), ("cpc", True)])
@@ -23,7 +25,7 @@ def test_the_curves_have_a_ceiling_where_the_progress_line_has(
 
     asked = []
 
-    def curves(history, ceiling, chance):
+    def curves(history, ceiling, chance, axis):
         asked.append(ceiling)
 
     monkeypatch.setattr(pretrain.figures, "training_curves", curves)

@@ -19,8 +19,9 @@ def training_curves(
     size: tuple[float, float] = (6.4, 4.0),
     ceiling: bool = True,
     chance: float | None = 0.0,
+    axis: str = "bound (nats)",
 ) -> Figure:
-    """The bound in nats by epoch, training and validation, and its ceiling.
+    """The bound by epoch, training and validation, and its ceiling.
 
     Args:
         history: columns `epoch` (from 0, as Keras writes it), `quantity`, and
@@ -29,8 +30,9 @@ def training_curves(
         title: of the figure.
         size: of the figure, in inches.
         ceiling: whether the bound has one; InfoNCE has, Donsker-Varadhan none.
-        chance: what the bound reads where there is nothing to find, in nats;
-            None: not drawn.
+        chance: what the bound reads where there is nothing to find; None: not
+            drawn.
+        axis: what the values are, with their unit.
 
     Returns:
         A figure. A ceiling far above the curves is named and not drawn, so
@@ -69,7 +71,7 @@ def training_curves(
     if ceiling:
         _ceiling(axes, history, [one[0] for one in drawn])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set(xlabel="epoch", ylabel="bound (nats)", title=title)
+    axes.set(xlabel="epoch", ylabel=axis, title=title)
     axes.legend(framealpha=1, edgecolor="none", loc="lower right")
     return figure
 
@@ -127,15 +129,17 @@ def bound_curves(
     histories: Mapping[str, Sequence[pd.DataFrame]],
     size: tuple[float, float] = (6.4, 4.0),
     chances: Collection[float] = (0.0,),
+    axis: str = "validation bound (nats)",
 ) -> Figure:
-    """The validation bound in nats by epoch, of several variants.
+    """The validation bound by epoch, of several variants.
 
     Args:
         histories: a variant to the history of each of its runs, with the
             columns `epoch` (from 0) and `val_mutual_information`.
         size: of the figure, in inches.
-        chances: what their bounds read where there is nothing to find, in
-            nats: a line for each.
+        chances: what their bounds read where there is nothing to find: a line
+            for each.
+        axis: what the values are, with their unit.
 
     Returns:
         A figure: a colour for each variant, a curve for each run.
@@ -158,6 +162,6 @@ def bound_curves(
     for chance in chances:
         axes.axhline(chance, color="0.75", linewidth=0.8, zorder=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set(xlabel="epoch", ylabel="validation bound (nats)")
+    axes.set(xlabel="epoch", ylabel=axis)
     axes.legend(framealpha=1, edgecolor="none", loc="best")
     return figure

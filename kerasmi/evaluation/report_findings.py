@@ -154,7 +154,8 @@ def _of_information(run: RunFolder) -> Iterator[str]:
     if rows is None:
         return
     if history is not None:
-        yield from _of_bound(rows, history, chance(run))
+        unit = trouble.in_nats(run.recipe.get("objective.bound", ""))
+        yield from _of_bound(rows, history, chance(run), " nats" * unit)
     yield from _unreliable(rows)
     for row in rows.to_dict("records"):
         name = f"{row['name']} of the {row['pairs']} pairs"
@@ -189,7 +190,10 @@ def _note(row: dict) -> str:
 
 
 def _of_bound(
-    rows: pd.DataFrame, history: pd.DataFrame, chance: float | None
+    rows: pd.DataFrame,
+    history: pd.DataFrame,
+    chance: float | None,
+    unit: str,
 ) -> Iterator[str]:
     """The bound that training maximised, at its best validation epoch.
 
@@ -208,7 +212,7 @@ def _of_bound(
             gap = f"less than {least:.4f} above chance, {chance:.4f}"
         yield (
             f"The bound never took off: its best validation value is "
-            f"{best:.4f} nats, {gap} ({LEAST} nats, or {ERRORS} "
+            f"{best:.4f}{unit}, {gap} ({LEAST}{unit}, or {ERRORS} "
             "standard errors where that is more). It does not show that "
             "anything was learned from the reports; try more "
             "pretrain.epochs or other learning rates."

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from kerasmi.evaluation import figures, report_data, report_run
+from kerasmi.evaluation import figures, report_data, report_run, trouble
 from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
 from kerasmi.evaluation.drawing import plain
@@ -289,20 +289,30 @@ def _pretraining(grid: GridFolder) -> Iterator[str]:
     found: dict[str, dict[str, pd.DataFrame]] = {}
     ceilings: dict[str, str] = {}
     chances: dict[float, None] = {}
+    bounds: dict[str, set[str]] = {}
     for name, run in grid.members.items():
         history = run.table("pretrain/history.csv")
         if history is not None and _BOUND in history:
             variant = found.setdefault(name.split("/")[0], {})
             variant[history.to_csv()] = history
             ceilings[name.split("/")[0]] = _ceiling(run, history)
+            of_variant = bounds.setdefault(name.split("/")[0], set())
+            of_variant.add(report_run.bound_name(run))
             level = chance(run)
             chances |= {} if level is None else {level: None}
     if not found:
         return
     histories = {name: list(runs.values()) for name, runs in found.items()}
+    in_nats = all(map(trouble.in_nats, set().union(*bounds.values())))
+    nats = " (nats)" if in_nats else ""
     yield html.figure(
-        figures.bound_curves(histories, size=report_run.CURVE, chances=chances),
-        "The validation bound in nats by epoch of "
+        figures.bound_curves(
+            histories,
+            size=report_run.CURVE,
+            chances=chances,
+            axis=f"validation bound{nats}",
+        ),
+        f"The validation bound{' in nats' if in_nats else ''} by epoch of "
         f"{', '.join(map(plain, histories))}",
         "The bound on validation pairs, a curve for each pretraining"
         f"{_levels(chances)}.",
@@ -311,15 +321,26 @@ def _pretraining(grid: GridFolder) -> Iterator[str]:
         {
             "variant": name,
             "pretrainings": len(runs),
-            "best bound (nats)": max(run[_BOUND].max() for run in runs),
+            f"best bound{nats}": max(run[_BOUND].max() for run in runs),
             "ceiling (nats)": ceilings[name],
+            "note": _caveats(bounds[name]),
         }
         for name, runs in histories.items()
     ]
+    where = "" if in_nats else ", in nats where no note says otherwise"
     yield html.table(
         pd.DataFrame(rows),
-        "The best validation bound of each variant, and the ceiling log|C| of "
-        "its batches, which InfoNCE (cpc) alone has.",
+        f"The best validation bound of each variant{where}, and the ceiling "
+        "log|C| of its batches, which InfoNCE (cpc) alone has.",
+    )
+
+
+def _caveats(bounds: Collection[str]) -> str:
+    """What the values of some bounds are not; empty of lower bounds in nats."""
+    return "; ".join(
+        f"the value of {one}: {trouble.CAVEATS[one]}"
+        for one in sorted(bounds)
+        if one in trouble.CAVEATS
     )
 
 

@@ -11,6 +11,7 @@ from kerasmi.evaluation import (
     report_data,
     report_evaluations,
     tables,
+    trouble,
 )
 from kerasmi.evaluation import report_html as html
 from kerasmi.evaluation.auc import MEAN
@@ -165,7 +166,7 @@ def pretraining(run: RunFolder) -> html.Section | None:
     history = run.table("pretrain/history.csv")
     parts = []
     if history is not None and "mutual_information" in history:
-        parts.append(_bound(history, has_ceiling(run), chance(run)))
+        parts.append(_bound(run, history))
     rows = run.table("pretrain/mutual_information.csv")
     if rows is not None:
         parts.append(_information(rows))
@@ -176,32 +177,41 @@ def pretraining(run: RunFolder) -> html.Section | None:
 
 def has_ceiling(run: RunFolder) -> bool:
     """Whether the run's bound cannot exceed log|C|: InfoNCE alone."""
-    return run.recipe.get("objective.bound") == "cpc"
+    return bound_name(run) == "cpc"
 
 
-def _bound(history: pd.DataFrame, ceiling: bool, chance: float | None) -> str:
-    name = "val_mutual_information"
-    best = ""
+def bound_name(run: RunFolder) -> str:
+    """Which bound the run's pretraining maximises; empty where none."""
+    return run.recipe.get("objective.bound", "")
+
+
+def _bound(run: RunFolder, history: pd.DataFrame) -> str:
+    name, best = "val_mutual_information", ""
+    of, ceiling = bound_name(run), has_ceiling(run)
     if name in history:
         at = int(history[name].argmax())
+        value = trouble.told(of, float(history[name].iloc[at]))
         best = (
-            f" The best validation value is {history[name].iloc[at]:z.3f} nats,"
-            f" in epoch {int(history['epoch'].iloc[at]) + 1}, whose weights"
-            " are kept."
+            f" The best validation value is {value}, in epoch"
+            f" {int(history['epoch'].iloc[at]) + 1}, whose weights are kept."
         )
     curves = figures.training_curves(
         history,
         title="",
         size=CURVE,
         ceiling=ceiling,
-        chance=chance,
+        chance=chance(run),
+        axis=trouble.axis(of),
     )
     also = ", and its ceiling" if ceiling else ""
+    what, unit = "bound", " in nats"
+    if of in trouble.CAVEATS:
+        what, unit = f"value of {of}", f", {trouble.CAVEATS[of]},"
     return html.figure(
         curves,
-        f"Curves of the bound in nats over {counted(len(history), 'epoch')}, "
+        f"Curves of the {what}{unit} over {counted(len(history), 'epoch')}, "
         f"in training and validation{also}.{best}",
-        f"The bound that pretraining maximises{also}.{best}",
+        f"The {what} that pretraining maximises{also}.{best}",
     )
 
 

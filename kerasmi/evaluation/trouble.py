@@ -13,6 +13,14 @@ CHANCE = {
     "jensen_shannon": -math.log(4),
 }
 
+_NOT_NATS = "not nats of information"
+# What the values of some bounds are not; the others are lower bounds in nats.
+CAVEATS = {
+    "smile": "no lower bound",
+    "jensen_shannon": _NOT_NATS,
+    "cpc_pooled": _NOT_NATS,
+}
+
 # Spread over a batch, relative to the length of a vector, below which vectors
 # count as one and the same: float32 has 7 digits, trained features about 0.3.
 SAME = 1e-3
@@ -93,15 +101,38 @@ def of_bound(value: float, ceiling: float) -> list[str]:
     ]
 
 
+def in_nats(bound: str) -> bool:
+    """Whether the values of a bound are nats of information."""
+    return CAVEATS.get(bound) != _NOT_NATS
+
+
+def told(bound: str, value: float) -> str:
+    """A value of a bound with its unit, and what it is not."""
+    number = f"{value:z.3f} nats" if in_nats(bound) else f"{value:z.3f}"
+    return ", ".join([number, *_caveat(bound)])
+
+
+def axis(bound: str) -> str:
+    """What is drawn of a bound, with its unit, and what it is not."""
+    name = bound if bound in CAVEATS else "bound"
+    unit = f"{name} (nats)" if in_nats(bound) else name
+    return ", ".join([unit, *_caveat(bound)])
+
+
+def _caveat(bound: str) -> list[str]:
+    return [CAVEATS[bound]] if bound in CAVEATS else []
+
+
 def level(bound: str, value: float, ceiling: float) -> str:
     """A line that says what a bound is to be held against.
 
     Args:
         bound: its name in a recipe.
-        value: the best validation value, in nats.
+        value: the best validation value.
         ceiling: the most that it can be, in nats; infinite for none.
     """
-    parts = [f"the best validation bound is {value:z.3f} nats"]
+    name = f"value of {bound}" if bound in CAVEATS else "bound"
+    parts = [f"the best validation {name} is {told(bound, value)}"]
     if bound in CHANCE:
         parts.append(f"chance is {CHANCE[bound]:.3g}")
     if math.isfinite(ceiling):

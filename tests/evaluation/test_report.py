@@ -712,7 +712,32 @@ def test_a_bound_takes_off_from_its_own_chance(run, bound, best, told):
     history = pd.read_csv(path)
     history["val_mutual_information"] = [best - 1, best, best - 0.1]
     history.to_csv(path, index=False)
-    assert sum("never took off" in one for one in findings(run)) == told
+    found = [one for one in findings(run) if "never took off" in one]
+    assert len(found) == told
+    assert not any("nats" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("bound", "caption", "best"),
+    [
+        ("mine", "The bound that", "value is 0.8## nats, in epoch"),
+        (
+            "smile",
+            "The value of smile that",
+            "value is 0.8## nats, no lower bound, in epoch",
+        ),
+        (
+            "jensen_shannon",
+            "The value of jensen_shannon that",
+            "value is 0.8##, not nats of information, in epoch",
+        ),
+    ],
+)
+def test_the_curve_tells_what_its_values_are(run, bound, caption, best):
+    replace(run / "recipe.yaml", "bound: mine", f"bound: {bound}")
+    text = Page(report.page(run)).text
+    assert f"{caption} pretraining maximises." in text
+    assert re.search(best.replace("#", r"\d"), text)
 
 
 def test_information_of_shuffled_pairs_is_told(run):
@@ -910,6 +935,15 @@ def test_a_grid_tells_of_pretrainings_and_of_what_chance_reads(own_grid):
     assert "reads by chance, 0 and -1.39." in text
     assert "variant pretrainings best bound" in text
     assert "local_mine 1 " in text.partition("best bound")[2]
+    assert "best bound (nats)" not in text
+    assert "in nats where no note says otherwise" in text
+    assert "the value of jensen_shannon: not nats of information" in text
+
+
+def test_a_grid_tells_the_bounds_of_the_paper_in_nats(own_grid):
+    text = Page(report.page(own_grid)).text
+    assert "variant pretrainings best bound (nats) ceiling (nats)" in text
+    assert "where no note says otherwise" not in text
 
 
 def test_a_grid_says_whose_environment_it_tells(own_grid):

@@ -67,6 +67,34 @@ def test_a_bound_is_told_against_chance_and_ceiling():
     assert "chance" not in trouble.level("cpc_pooled", -1.0, np.inf)
 
 
+@pytest.mark.parametrize(
+    ("bound", "told", "axis"),
+    [
+        ("mine", "bound is 0.500 nats", "bound (nats)"),
+        ("nwj", "bound is 0.500 nats", "bound (nats)"),
+        (
+            "smile",
+            "value of smile is 0.500 nats, no lower bound",
+            "smile (nats), no lower bound",
+        ),
+        *(
+            (
+                name,
+                f"value of {name} is 0.500, not nats of information",
+                f"{name}, not nats of information",
+            )
+            for name in ("jensen_shannon", "cpc_pooled")
+        ),
+    ],
+)
+def test_what_is_no_lower_bound_in_nats_is_told_as_what_it_is(
+    bound, told, axis
+):
+    line = trouble.level(bound, 0.5, np.inf)
+    assert line.partition(";")[0] == f"the best validation {told}"
+    assert trouble.axis(bound) == axis
+
+
 def test_chance_is_what_the_bounds_read_where_scores_say_nothing():
     from kerasmi import losses, pairs
 

@@ -181,8 +181,8 @@ def difference(
     Returns:
         One row per (task, label) and a `"mean"` row per task, with the columns
         task, label, value_a, value_b, difference, low, high, n_positive,
-        n_negative, n_subjects, note. Where a class is absent the values are
-        NaN and the note says why.
+        n_negative, n_subjects, note. Where a class is absent, or every target
+        is ignored, the values are NaN and the note says why.
 
     Raises:
         ValueError: several encoders in one frame, or the frames differ in
@@ -190,12 +190,27 @@ def difference(
     """
     pairs = _align(usable(predictions_a, split), usable(predictions_b, split))
     rows = []
-    for task, of_task in pairs.groupby("task", sort=False):
+    for task, labels in _labels(predictions_a, predictions_b, split).items():
+        of_task = pairs[pairs["task"] == task]
         names, subjects = np.unique(of_task["subject_id"], return_inverse=True)
         of_task = of_task.assign(subject=subjects)
-        counts = resample_subjects(len(names), resamples, seed)
-        rows += _task_differences(str(task), of_task, counts, confidence)
+        counts = np.zeros((resamples, 0), np.int32)
+        if len(names):
+            counts = resample_subjects(len(names), resamples, seed)
+        rows += _task_differences(task, labels, of_task, counts, confidence)
     return pd.DataFrame(rows)
+
+
+def _labels(
+    a: pd.DataFrame, b: pd.DataFrame, split: str
+) -> dict[str, list[str]]:
+    """The labels of each task, sorted; those without a usable target too."""
+    found: dict[str, set[str]] = {}
+    for frame in (a, b):
+        there = frame.loc[frame["split"] == split, ["task", "label"]]
+        for task, label in there.drop_duplicates().to_numpy():
+            found.setdefault(str(task), set()).add(str(label))
+    return {task: sorted(found[task]) for task in sorted(found)}
 
 
 def _align(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -231,10 +246,15 @@ def _align(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 
 def _task_differences(
-    task: str, rows: pd.DataFrame, counts: np.ndarray, confidence: float
+    task: str,
+    labels: list[str],
+    rows: pd.DataFrame,
+    counts: np.ndarray,
+    confidence: float,
 ) -> list[dict]:
     results, points, draws = [], [], []
-    for label, of_label in rows.groupby("label", sort=False):
+    for label in labels:
+        of_label = rows[rows["label"] == label]
         targets = of_label["target"].to_numpy()
         subjects = of_label["subject"].to_numpy()
         once = np.ones((1, counts.shape[1]), np.int32)

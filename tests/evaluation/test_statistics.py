@@ -166,6 +166,34 @@ def test_the_order_of_the_rows_does_not_change_a_difference():
     )
 
 
+@pytest.mark.parametrize("lost", ["Copy", "Edema"])
+def test_a_label_whose_targets_are_all_ignored_has_a_row(lost):
+    one = predictions(2, 1.0)
+    both = pd.concat([one, one.assign(label="Copy")])
+    both.loc[(both["label"] == lost).to_numpy(), "target"] = -1
+    found = statistics.difference(both, both, resamples=20).set_index("label")
+    assert list(found.index) == ["Copy", "Edema", "mean"]
+    row = found.loc[lost]
+    assert np.isnan([row.difference, row.value_a, row.low, row.high]).all()
+    assert row["note"].startswith("not defined")
+    assert (row.n_positive, row.n_negative, row.n_subjects) == (0, 0, 0)
+    assert found.loc["mean", "difference"] == 0
+    assert found.loc["mean", "note"].startswith("mean of 1 of 2 labels")
+
+
+def test_a_task_whose_targets_are_all_ignored_has_rows():
+    one = predictions(2, 1.0)
+    lost = one.assign(task="findings", label="Nodule", target=-1)
+    both = pd.concat([one, lost])
+    found = statistics.difference(both, both, resamples=20)
+    rows = found[found["task"] == "findings"]
+    assert list(rows["label"]) == ["Nodule", "mean"]
+    assert rows["difference"].isna().all()
+    assert rows["note"].str.startswith("not defined").all()
+    known = found[found["task"] == "pathology9"]
+    assert (known["difference"] == 0).all()
+
+
 def test_a_difference_without_a_class_is_not_defined():
     one = predictions(0, 1.0)
     rows = [one, one.assign(label="Copy", target=1)]

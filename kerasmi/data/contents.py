@@ -163,15 +163,19 @@ class _Zip(_Archive):
 
 class _Tar(_Archive):
     def _list(self, opened: contextlib.ExitStack) -> None:
-        self._tar = opened.enter_context(tarfile.TarFile(self._file))
-        self._members = {}
+        self._stream = opened.enter_context(self._file.open("rb"))
+        self._tar = opened.enter_context(tarfile.TarFile(fileobj=self._stream))
+        self._headers = {}  # where each stands
         for member in self._tar:
             if member.isreg():
-                self._members[self.add(member.name, member.size)] = member
+                path = self.add(member.name, member.size)
+                self._headers[path] = member.offset
+            _forget(self._tar)
 
     def open(self, name: str) -> IO[bytes]:
         self.size(name)
-        member = self._members[str(PurePosixPath(name))]
+        self._stream.seek(self._headers[str(PurePosixPath(name))])
+        member = tarfile.TarInfo.fromtarfile(self._tar)
         stream = self._tar.extractfile(member)
         if stream is None:
             raise ImageRefused("the archive holds no file of that name")
@@ -209,6 +213,7 @@ class _Unpacked(_Archive):
         numbers: dict[str, int] = {}
         with tarfile.open(self._file, "r|*") as archive:
             for member in archive:
+                _forget(archive)
                 stream = archive.extractfile(member) if member.isreg() else None
                 if stream is None:
                     continue
@@ -233,6 +238,11 @@ class _Unpacked(_Archive):
         self.size(name)
         number = self._numbers[str(PurePosixPath(name))]
         return (self._folder / str(number)).open("rb")
+
+
+def _forget(archive: tarfile.TarFile) -> None:
+    """Drops what a tar remembers of its members, which grows with them."""
+    archive.members = []  # type: ignore[attr-defined]
 
 
 def _status(file: Path, sought: str) -> os.stat_result:

@@ -1,4 +1,6 @@
 import csv
+import gc
+import importlib.util
 import io
 import json
 import os
@@ -17,6 +19,7 @@ import own_tables
 import pytest
 from PIL import Image
 
+from kerasmi.data import contents as archives
 from kerasmi.data import parts, records, sentences, split_rules
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.importing import import_items
@@ -946,6 +949,40 @@ def test_images_in_an_archive_are_those_of_the_folder(
         for made in (plain, packed)
     ]
     assert images[0] == images[1]
+
+
+def tar_headers():
+    gc.collect()
+    return sum(isinstance(one, tarfile.TarInfo) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("suffix", ["tar", "tgz"])
+def test_of_an_archive_only_names_sizes_and_places_are_kept(
+    table, tmp_path, monkeypatch, suffix, kind
+):
+    file, deep = tmp_path / f"pictures.{suffix}", "/".join(["folder"] * 30)
+    mode = "w" if suffix == "tar" else "w:gz"
+    pictures = {f"{deep}/{p.name}": p for p in table.parent.glob("*.png")}
+    with tarfile.open(file, mode, format=kind) as archive:
+        for name, picture in pictures.items():
+            archive.add(picture, name)
+    before, seen = tar_headers(), []
+    write = archives._Unpacked._write
+
+    def watched(self, *arguments):
+        seen.append(tar_headers())
+        write(self, *arguments)
+
+    monkeypatch.setattr(archives._Unpacked, "_write", watched)
+    reader = archives.Contents(tmp_path / "scratch")
+    for name, picture in pictures.items():
+        item = Item("i", "s", "p", file, member=name)
+        assert reader.state(item)[0] == picture.stat().st_size
+        assert reader.read(item) == picture.read_bytes()
+        seen.append(tar_headers())
+    reader.close()
+    assert max(seen) - before < 5
 
 
 @pytest.mark.parametrize("name", ["../out.png", "/etc/out.png", "a\\..\\..\\b"])

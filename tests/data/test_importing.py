@@ -896,6 +896,21 @@ def test_a_table_that_tells_no_subject_is_warned_of(tmp_path, out):
     )
 
 
+def test_without_subjects_a_study_is_one_and_in_one_set(tmp_path, out):
+    table = made_of(tmp_path, {})
+    lines = table.read_text().replace("subject", "who", 1)
+    table.write_text(lines)
+    listener = Listener()
+    made = load(table, out, reporter=listener)
+    (said,) = listener.warnings
+    assert said.startswith(f"{out}: no column tells the subject: every study ")
+    assert refused(out) == []
+    found = [r for s in made.counts for r in records.read(made, s)]
+    assert len(found) == 24
+    assert all(r.subject_id == r.study_id for r in found)
+    assert len({r.subject_id for r in found}) == 12
+
+
 def test_the_audit_table_has_the_class_counts(table, out):
     made = load(table, out)
     with (out / "audit.csv").open(newline="") as stream:

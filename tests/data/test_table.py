@@ -214,6 +214,15 @@ def test_without_a_subject_every_image_is_one_and_that_is_noted(tmp_path):
     assert any("text" in note for note in audit.notes)
 
 
+def test_without_a_subject_a_study_is_one_and_that_is_said(tmp_path):
+    text = "image,study,text\n1,a,Clear.\n2,a,Clear.\n3,b,Clear.\n4,,No.\n"
+    found, _, audit = items(write(tmp_path, text))
+    assert [item.subject_id for item in found] == ["a", "a", "b", ""]
+    (said,) = audit.warnings
+    assert "every study counts as one" in said
+    assert "--subject" in said
+
+
 def test_label_values_are_read_as_they_stand(tmp_path):
     cells = ["1", "0.0", "-1", "", "yes", "NA"]
     rows = "".join(f"{n},s,{cell}\n" for n, cell in enumerate(cells))

@@ -60,8 +60,9 @@ class Table(Source):
             columns: One of `COLUMNS` to the table's column. `image` may also
                 be a pattern such as `"{image_id}.png"`. Where no image_id
                 is told, the image's path is the id; where no subject, every
-                image is a subject; where no study, the images of a subject
-                that have the same text are one.
+                study is a subject, or every image where there is no study
+                either; where no study, the images of a subject that have
+                the same text are one.
             labels: Label to the table's column, or the columns that are
                 labels. Values: 1, 0, -1 (uncertain), empty (blank); 0 to 3
                 for Edema Severity.
@@ -122,7 +123,8 @@ class Table(Source):
             audit: Told of every row left out.
         """
         if not self._has("subject"):
-            audit.warn(_NO_SUBJECT)
+            unit = "study" if self._has("study") else "image"
+            audit.warn(_NO_SUBJECT.format(unit))
         if not self._has("text"):
             audit.note(_NO_TEXT)
         for row in self._rows.read(self._used()):
@@ -166,7 +168,7 @@ class Table(Source):
         if "image_id" not in self._columns:
             image_id = image
         if "subject" not in self._columns:
-            subject = image_id
+            subject = study if "study" in self._columns else image_id
         sections = [self._value(row, name) for name in _SECTIONS]
         if "study" not in self._columns:
             study = _study(subject, image_id, "\n".join([*sections, text]))
@@ -317,7 +319,7 @@ def _filled(row: Row, column: str) -> str:
 
 _SECTIONS = ("findings", "impression")
 _NO_SUBJECT = (
-    "no column tells the subject: every image counts as one, so images of one "
+    "no column tells the subject: every {} counts as one, so images of one "
     "person may be in two sets; name the column that does (--subject)"
 )
 _NO_TEXT = "no column has a text: only classifiers can be trained"

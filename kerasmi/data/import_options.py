@@ -1,11 +1,14 @@
 """What decides the records of an import, beside their source."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kerasmi.data import sentences
 from kerasmi.data.formats import INTENSITIES
 from kerasmi.data.parts import Splitter
+from kerasmi.data.shards import sha256
 from kerasmi.data.split_rules import Shares, SplitRule
 
 
@@ -19,7 +22,7 @@ class Options:
         split_rule: Decides the splits that the source leaves open; None is
             `Shares()`, one that has nothing to decide is refused.
         sentences: A text to its sentences; a function of a module, so that
-            its name tells which.
+            its name and the hash of the module's file tell which.
         records_per_shard: Records in a file; the last of a split has fewer.
         refuse_share: The import stops where more of its rows are refused.
     """
@@ -57,13 +60,35 @@ class Options:
         """The rule given, or the default."""
         return Shares() if self.split_rule is None else self.split_rule
 
+    @property
+    def splitter(self) -> str:
+        """The name of the function of `sentences`, `module:function`."""
+        return f"{self.sentences.__module__}:{self.sentences.__qualname__}"
+
+    @property
+    def splitter_sha256(self) -> str | None:
+        """Hash of the file of the splitter's module.
+
+        Empty for kerasmi's own; None where there is no file, as of a function
+        typed in a notebook, or it cannot be read.
+        """
+        if self.sentences is sentences.split:
+            return ""
+        module = sys.modules.get(self.sentences.__module__)
+        file = getattr(module, "__file__", None)
+        try:
+            return sha256(Path(file)) if file else None
+        except OSError:
+            return None
+
     def made_by(self) -> dict[str, Any]:
         """Returns them as JSON values."""
-        function = self.sentences
+        code = self.splitter_sha256
         return {
             "image_size": self.image_size,
             "intensity": self.intensity,
             "split_rule": self.rule.options(),
-            "sentences": f"{function.__module__}:{function.__qualname__}",
+            "sentences": self.splitter,
+            **({"sentences_sha256": code} if code else {}),
             "records_per_shard": self.records_per_shard,
         }

@@ -39,6 +39,10 @@ from kerasmi.reporter import Reporter, counted
 
 _PLAN = "plan.sqlite"
 _NOTED = 50_000  # rows between two messages
+_UNKNOWN = (
+    "the splitter {}: its code cannot be read, so that nothing is kept of an "
+    "import that was interrupted; put the function into the file of a module."
+)
 _Key = tuple[int, int]
 
 
@@ -66,7 +70,9 @@ def import_items(
         name: The data set's name in tables; None is the folder's.
         workers: Images decoded at once; None is one for each core.
         reporter: Told of the progress; never of an id or a text.
-        resume: Keep the shards that an interrupted import has finished.
+        resume: Keep the shards that an interrupted import has finished; none
+            is kept where the file of the splitter's module cannot be read, so
+            that it may have changed.
         options: See `Options`.
 
     Returns:
@@ -81,6 +87,9 @@ def import_items(
             of images that were replaced since), or the disk is full.
     """
     settings = Options(**options)
+    known = settings.splitter_sha256 is not None
+    if not known:
+        (reporter or Reporter()).warning(_UNKNOWN.format(settings.splitter))
     folder = Path(folder)
     publishing.published(folder)
     header = publishing.header(
@@ -91,7 +100,7 @@ def import_items(
         image_size=settings.image_size,
     )
     with (
-        work_folder.opened(folder, header, resume) as work,
+        work_folder.opened(folder, header, resume and known) as work,
         contextlib.closing(
             _Import(source, folder, work, header, settings, reporter)
         ) as run,
@@ -147,15 +156,14 @@ class _Import:
         if publishing.refuse_foreign(self._folder, header):
             with contextlib.suppress(DataError):
                 whole = Dataset.open(self._folder, verify="hash")
-                if image_files.unchanged(self._folder, self._files):
+                doubt = self._doubt()
+                if not doubt:
                     self._reporter.message("made before; nothing to do")
                     self._tell_refused_before()
                     return whole
                 self._before = frozenset(s.sha256 for s in whole.index)
                 self._reporter.message(
-                    "made before, but of these image files as they are now? "
-                    f"They have other sizes or times, or {image_files.FILE} is"
-                    " missing: all are decoded to compare"
+                    f"made before, but {doubt}: all are decoded to compare"
                 )
         self._convert(workers)
         self._check_any_left()
@@ -224,6 +232,17 @@ class _Import:
         header["made_by"]["options"]["plan"] = content.hexdigest()
         self._files = files.hexdigest()
         return header
+
+    def _doubt(self) -> str:
+        """Why a data set made before may not be what would be made now."""
+        if not image_files.unchanged(self._folder, self._files):
+            return (
+                "of these image files as they are now? They have other sizes "
+                f"or times, or {image_files.FILE} is missing"
+            )
+        if self._options.splitter_sha256 is None:
+            return "with this splitter as it is now? Its code cannot be read"
+        return ""
 
     def _convert(self, workers: int | None) -> None:
         """Makes the parts that are not made."""
@@ -320,12 +339,15 @@ class _Import:
         if self._before is None or part.sha256 in self._before:
             return
         if part.records:
+            causes = "image files were replaced, mended or damaged"
+            if self._options.splitter_sha256 is None:
+                causes += ", or the splitter was changed,"
             raise DataError(
                 f"{self._folder}: {part.split} shard {part.number} comes out "
                 "otherwise than when it was made (refused now: "
-                f"{len(part.refused):,} of its images): image files were "
-                "replaced, mended or damaged since. Restore them, or import "
-                f"to another folder: {self._work} is not needed then."
+                f"{len(part.refused):,} of its images): {causes} since. "
+                f"Restore them, or import to another folder: {self._work} is "
+                "not needed then."
             )
 
     def _note_files(self, folder: Path) -> None:

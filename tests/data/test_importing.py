@@ -1055,6 +1055,76 @@ def test_a_users_splitter_replaces_ours(table, out):
     assert made.made_by["options"]["sentences"].endswith(":capitals")
 
 
+def own_splitter(folder, words, monkeypatch):
+    """A function of a module in a file, as `--splitter` loads it."""
+    file = folder / "own_splitter.py"
+    file.write_text(f"def split(text):\n    return [{words}]\n")
+    spec = importlib.util.spec_from_file_location("own_splitter", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "own_splitter", module)
+    return module.split
+
+
+def typed_splitter(change):
+    """A function of no file, as one that is typed in a notebook."""
+
+    def split(text):
+        return [change(text)]
+
+    split.__module__ = "typed"
+    return split
+
+
+def reports(made):
+    read = [r for s in made.counts for r in records.read(made, s)]
+    return [r.report for r in read if r.report]
+
+
+def test_a_corrected_splitter_is_another_import(
+    table, out, tmp_path, monkeypatch
+):
+    first = own_splitter(tmp_path, "text", monkeypatch)
+    interrupt(table, out, sentences=first)
+    assert list(out.with_name("records.importing").glob("*-*.json"))
+    corrected = own_splitter(tmp_path, "text.upper()", monkeypatch)
+    made = load(table, out, sentences=corrected)
+    assert all(map(str.isupper, reports(made)))
+    options = made.made_by["options"]
+    assert options["sentences"] == "own_splitter:split"
+    assert len(options["sentences_sha256"]) == 64
+    listener = Listener()
+    load(table, out, sentences=corrected, reporter=listener)
+    assert listener.lines[-1] == "made before; nothing to do"
+    first = own_splitter(tmp_path, "text", monkeypatch)
+    with pytest.raises(DataError, match="made_by differs"):
+        load(table, out, sentences=first)
+
+
+def test_with_a_splitter_of_no_file_no_shard_is_kept(table, out):
+    interrupt(table, out, sentences=typed_splitter(str))
+    listener = Listener()
+    splitter = typed_splitter(str.upper)
+    made = load(table, out, sentences=splitter, reporter=listener)
+    assert all(map(str.isupper, reports(made)))
+    assert listener.totals == [24]
+    (said,) = listener.warnings
+    assert "typed:" in said
+    assert "its code cannot be read" in said
+    # One that is finished is compared.
+    load(table, out, sentences=splitter, reporter=listener)
+    assert listener.totals == [24, 24]
+    assert any("decoded to compare" in line for line in listener.lines)
+    with pytest.raises(DataError, match="or the splitter was changed, since"):
+        load(table, out, sentences=typed_splitter(str))
+
+
+def test_without_a_splitter_of_ones_own_no_code_is_recorded(table, out):
+    options = load(table, out).made_by["options"]
+    assert options["sentences"] == "kerasmi.data.sentences:split"
+    assert "sentences_sha256" not in options
+
+
 @pytest.mark.parametrize(
     ("splitter", "message"),
     [(words, "must return a list"), (fails, "splitter failed: RuntimeError")],

@@ -2,8 +2,9 @@
 
 What ends a sentence is decided mark by mark, since in reports most full
 stops after a digit are decimals or list numbers. Only three things are left
-out: list marks (`1.`, `(2)`, `a.`, `II.`, `-`), section headings
-(`FINDINGS:`), and what holds neither a letter nor a digit.
+out: list marks (`1.`, `(2)`, `a.`, `II.`, `-`), the headings of what was
+found (`FINDINGS:`) and those over nothing, and what holds neither a letter
+nor a digit. Other headings stay: `HISTORY: Pneumothorax.` is no finding.
 """
 
 import re
@@ -15,11 +16,16 @@ MAX_SENTENCES = 32
 # What an import accepts in place of `split`.
 Splitter = Callable[[str], list[str]]
 
-_HEADING = (
+# Headings over what was found: left out.
+_TELLING = (
     r"(?:FINDINGS?(?: ?(?:/|AND) ?IMPRESSIONS?)?|IMPRESSIONS?|CONCLUSIONS?|"
-    r"RECOMMENDATIONS?|COMPARISONS?|INDICATIONS?|TECHNIQUE|EXAMINATION|"
-    r"REASON FOR EXAM(?:INATION)?|ADDENDUM|NOTIFICATION|WET READ|NARRATIVE|"
-    r"FINAL REPORT|(?:(?:PAST|MEDICAL|CLINICAL|PATIENT) ){0,3}HISTORY)"
+    r"RECOMMENDATION(?:S|\(S\))?|ADDENDUM|WET READ|NARRATIVE|FINAL REPORT)"
+)
+# Headings over what was asked, done or known before: kept.
+_CONTEXT = (
+    r"(?:COMPARISONS?|INDICATIONS?|TECHNIQUE|EXAMINATION|NOTIFICATION|"
+    r"REASON FOR (?:THIS )?EXAM(?:INATION)?|"
+    r"(?:(?:PAST|MEDICAL|CLINICAL|PATIENT) ){0,3}HISTORY)"
 )
 # What longer headings begin with. Any capitals would do but for reports all in
 # capitals: "INDICATION: PNEUMONIA FINDINGS: CLEAR".
@@ -28,17 +34,49 @@ _QUALIFIER = (
     r"SOCIAL|BRIEF|RELEVANT|PERTINENT|PRIOR|PREVIOUS|REFERENCE|OTHER|"
     r"ADDITIONAL|INCIDENTAL|FINAL|OVERALL|PRELIMINARY|RADIOGRAPHIC)"
 )
+# Those that may be in small letters, since they begin a line or a sentence.
+_KNOWN = (
+    rf"(?:{_TELLING}|REPORT|(?:{_QUALIFIER} ){{0,3}}(?:{_CONTEXT}|EXAM)|"
+    rf"(?:{_QUALIFIER} ){{1,3}}INFORMATION)"
+)
+_BULLET = r"(?:[-*•·] |[-\u2013\u2014*•·] ?(?=(?-i:[A-Z])))"
 _NEWLINE = re.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SPACES = re.compile(r"[^\S\n]+")
+# Its one group is a heading.
 _BREAK = re.compile(
     r"\n(?: ?\n)+"  # a blank line
     r"|^ ?[_=*-]{3,} ?$"  # a rule, as above an addendum
-    r"|^ ?[-*•·] "  # a bullet
-    rf"|(?:(?:^|(?<=[.:;?!])) ?(?:{_QUALIFIER} ){{1,3}}|(?<!\w)){_HEADING} ?:"
-    r"|^ ?FINAL REPORT ?$",
+    rf"|^ ?{_BULLET}"
+    r"|((?:^|(?<=[.:;?!])) ?"
+    rf"(?:(?=[A-Z])(?i:{_KNOWN})|(?:{_QUALIFIER} ){{1,3}}{_TELLING}) ?:"
+    rf"|(?<!\w)(?:{_TELLING}|{_CONTEXT}) ?:"
+    r"|^ ?FINAL REPORT ?$)",
     re.MULTILINE,
 )
-_LEAD = re.compile(rf"(?:[-*•·] |{_HEADING} ?: ?)+", re.IGNORECASE)
+_LEAD = re.compile(
+    rf"(?:{_BULLET}(?:\(?\d{{1,2}}[.)] (?!\d))?|({_KNOWN} ?:) ?)+",
+    re.IGNORECASE,
+)
+_LEFT_OUT = re.compile(rf"(?:{_TELLING}|REPORT) ?:?$", re.IGNORECASE)
+_HEADED = re.compile(rf"\b{_KNOWN} ?:$", re.IGNORECASE)
+
+# Two letters in a row, other than a de-identification mark such as XXXX.
+_LETTER = r"[^\W\d_]"
+_WORD = re.compile(rf"(?<!{_LETTER})(?!X+(?!{_LETTER})){_LETTER}{{2}}")
+# "Lungs and pleura:" at the start of a line: up to four words of no clause.
+_CLAUSE = r"(?i:the|an?|is|are|was|were|as|with|following|follows)"
+_NAME = rf"(?!{_CLAUSE}\b){_LETTER}{{1,20}}"
+_LABEL = re.compile(
+    rf"^ ?(?=[A-Z]{_LETTER}){_NAME}"
+    rf"(?:(?:, ?| ?[/&] ?|-| \(?){_NAME}\)?){{0,3}} ?:",
+    re.MULTILINE,
+)
+# After these words, or a title, a line goes on with what the next begins with.
+_UNFINISHED = re.compile(
+    r"\b(?:an?|and|are|as|at|by|for|from|in|is|of|on|or|than|the|to|was|were|"
+    r"with|drs?\.)\s*$",
+    re.IGNORECASE,
+)
 
 # 1. or 1) or (1), then a space, the end, or a word glued to it; the comma of
 # a mistyped "2., " goes with its mark.
@@ -58,9 +96,18 @@ _NUMERAL_AFTER = dict(
     [*pairwise(_NUMERALS.split()), *pairwise(_NUMERALS.lower().split())]
 )
 # "of rib 2. The heart": after these words a number is no list mark.
+_THINGS = (
+    r"ribs?|grade|stage|level|type|zone|lobe|segment|class|lead|image|series|"
+    r"view|number|day|[TLCS]"
+)
 _COUNTED = re.compile(
-    r"\b(?:and|or|to|of|at|by|than|vs|x|ribs?|grade|stage|level|type|zone|"
-    r"lobe|segment|class|lead|image|series|view|number|day|[TLCS])$",
+    rf"\b(?:and|or|to|of|at|by|than|vs|x|{_THINGS})$", re.IGNORECASE
+)
+# "tip is 4. 5 cm above": one length, but in "of rib 2. 5 mm nodule".
+_LENGTH = re.compile(r"\d{1,2} ?(?:mm|cm)\b")
+_SMALL_NUMBER = re.compile(r"(?<![\w.,/#-])\d{1,2}$")
+_COUNTS = re.compile(
+    rf"\b(?:{_THINGS}|no\.?) (?:\d{{1,2}} ?(?:,|-|and|or|to) ?)?\d{{1,2}}$",
     re.IGNORECASE,
 )
 # "Chest 1. No change.": a list of one under its title.
@@ -71,17 +118,15 @@ _END = re.compile(
 )
 _ABBREVIATION = re.compile(
     r"(?<!\w)(?:[Dd]rs?|DRS?|Mrs?|Ms|[Pp]rof|St|[Vv]s|[Aa]pprox|cf|e\.g|i\.e|"
-    r"[Ff]igs?|resp|incl)$"
+    r"[Ff]igs?|resp|incl|[RL][tT]|Pt|Bil)$"
 )
+_SIDE = re.compile(r"(?:^|[.!?] )[RL]$")  # "R. CP angle is blunted."
 _NUMBER_SIGN = re.compile(r"(?<!\w)[Nn]o$")
 _INITIAL = re.compile(r"(?<!\w)(?:Drs?|Mrs?|Ms|Prof)\.(?: ?[A-Z]\.)* ?[A-Z]$")
 _DOTTED = re.compile(r"(?<!\w)(?:[A-Za-z]\.)+[A-Za-z]$")  # p.m, M.D
 _LONG_WORD = re.compile(r"[^\W\d_]{4}$")
 _SHORT_WORD = re.compile(r"(?:[a-z]{3}|XX)$")
 _TITLE_CASE = re.compile(r"[A-Z][a-z]")
-# Two letters in a row, other than a de-identification mark such as XXXX.
-_LETTER = r"[^\W\d_]"
-_WORD = re.compile(rf"(?<!{_LETTER})(?!X+(?!{_LETTER})){_LETTER}{{2}}")
 _REACH = 40  # characters looked at before a mark
 
 
@@ -90,11 +135,13 @@ def split(
 ) -> list[str]:
     """Splits a report, or a section of one, into sentences.
 
-    Blank lines, list marks and section headings separate; other line ends
-    are wrapped lines. A sentence ends at `.`, `!` or `?` before a capital, a
-    digit or a de-identification mark, and after a long word before anything;
-    decimals, titles, `p.m.` and the like end none. What has no word of two
-    letters (`5/6/2010.`) stays with the sentence before it. Case is kept.
+    Blank lines, list marks, section headings and lines that begin with a
+    label (`Lungs:`) separate; other line ends are wrapped lines. A sentence
+    ends at `.`, `!` or `?` before a capital, a digit or a de-identification
+    mark, and after a long word before anything; decimals, titles, `p.m.` and
+    the like end none. What has no word of two letters (`5/6/2010.`) stays
+    with the sentence before it. A heading that is kept stands in the first
+    sentence under it. Case is kept.
 
     Args:
         text: Sections are best joined by a blank line.
@@ -131,13 +178,60 @@ def _settle(text: str) -> list[str]:
 
 
 def _fragments(text: str) -> Iterator[str]:
+    """Yields parts of sentences; a heading that is kept is in the first."""
     text = _SPACES.sub(" ", _NEWLINE.sub("\n", text))
+    heading = ""
+    for over, fragment in _headed(text):
+        heading = heading if over is None else over
+        if any(map(str.isalnum, fragment)):
+            yield f"{heading} {fragment}".strip()
+            heading = ""
+
+
+def _headed(text: str) -> Iterator[tuple[str | None, str]]:
+    """Yields the heading before a part of a sentence, and the part.
+
+    None is no heading, an empty one is left out.
+    """
     # A blank line between II. and III. ends no list.
     for whole in _counted_up(text, _ROMAN, _NUMERAL_AFTER):
-        for block in _BREAK.split(whole):
-            for item in _items(block):
-                for part in _counted_up(item, _LETTERED, _LETTERS):
-                    yield from _ends(" ".join(part.split()))
+        for heading, block in _blocks(whole):
+            yield _kept(heading), ""
+            for line in _lines(block):
+                for fragment in _ends(" ".join(line.split())):
+                    part = fragment.strip()
+                    lead = _LEAD.match(part)
+                    if lead:
+                        yield _kept(lead[1]), part[lead.end() :]
+                    else:
+                        yield None, part
+
+
+def _blocks(text: str) -> Iterator[tuple[str | None, str]]:
+    """Yields what stands between breaks, each with the heading over it."""
+    first, *others = _BREAK.split(text)
+    yield None, first
+    yield from zip(others[::2], others[1::2], strict=True)
+
+
+def _kept(heading: str | None) -> str | None:
+    if heading is None:
+        return None
+    heading = heading.strip()
+    return "" if _LEFT_OUT.search(heading) else heading
+
+
+def _lines(block: str) -> Iterator[str]:
+    """Cuts at list marks, then before lines that begin with a label."""
+    for item in _items(block):
+        for part in _counted_up(item, _LETTERED, _LETTERS):
+            start = 0
+            for label in _LABEL.finditer(part):
+                before = part[max(0, label.start() - _REACH) : label.start()]
+                if not _UNFINISHED.search(before):
+                    yield part[start : label.start()]
+                    start = label.start()
+            yield part[start:]
 
 
 def _items(block: str) -> Iterator[str]:
@@ -149,15 +243,17 @@ def _items(block: str) -> Iterator[str]:
     start, previous, style = 0, 0, ""
     for mark in marks:
         number = int(mark[1])
+        goes_on = previous > 0 and number == previous + 1
+        begins = number == 1 and mark.start() < last_two
         follows = number == previous + 1 and style in ("", mark[2])
         if previous == 0 or number == 1:
-            follows = number == 1 and (
-                mark.start() < last_two or _titled(block, mark.start())
-            )
+            titled = number == 1 and _titled(block, mark.start())
+            follows = begins or titled
+        if _is_value(block, mark) and not (goes_on or begins):
+            continue
         if _is_glued(block, mark):
-            goes_on = previous > 0 and number == previous + 1
-            begins = number == 1 and block[mark.start() - 1] == ":"
-            if not (goes_on or (begins and mark.start() < last_two)):
+            begins = begins and block[mark.start() - 1] == ":"
+            if not (goes_on or begins):
                 continue
         if _is_list_mark(block, mark, follows, number in (1, previous + 1)):
             yield block[start : mark.start()]
@@ -207,6 +303,12 @@ def _is_glued(block: str, mark: re.Match[str]) -> bool:
     return mark.start() > 0 and not block[mark.start() - 1].isspace()
 
 
+def _is_value(block: str, mark: re.Match[str]) -> bool:
+    """Returns whether a number may be a label's: "Brixia score: 12."."""
+    left = block[max(0, mark.start() - _REACH) : mark.start()].rstrip()
+    return left.endswith(":") and not _HEADED.search(left)
+
+
 def _titled(block: str, start: int) -> bool:
     """Returns whether two words at most stand before a mark."""
     return bool(_TITLE.search(block[max(0, start - _REACH) : start].rstrip()))
@@ -245,7 +347,10 @@ def _is_end(item: str, end: re.Match[str]) -> bool:
     if (not left or left[-1].isspace()) and not stop.startswith(".."):
         return stop == "."  # "? pneumonia" asks about what follows
     if stop == ".":
-        if _ABBREVIATION.search(left) or _INITIAL.search(left):
+        titles = (_ABBREVIATION, _SIDE, _INITIAL)
+        if any(title.search(left) for title in titles):
+            return False
+        if _LENGTH.match(item, end.end()) and _is_broken(left):
             return False
         if _NUMBER_SIGN.search(left) and right[:1].isdigit():
             return False
@@ -258,19 +363,21 @@ def _is_end(item: str, end: re.Match[str]) -> bool:
     return stop in (".", "..") and bool(_LONG_WORD.search(left))
 
 
+def _is_broken(left: str) -> bool:
+    """Returns whether a length may go on after a stop: "4. 5 cm"."""
+    return bool(_SMALL_NUMBER.search(left)) and not _COUNTS.search(left)
+
+
 def _attach(fragments: Iterator[str]) -> list[str]:
     """Joins what has no word to its neighbour."""
     sentences: list[list[str]] = []
     waiting: list[str] = []
     for fragment in fragments:
-        text = fragment.strip()
-        lead = _LEAD.match(text)
-        text = text[lead.end() :] if lead else text
-        if _WORD.search(text):
-            sentences.append([*waiting, text])
+        if _WORD.search(fragment):
+            sentences.append([*waiting, fragment])
             waiting = []
-        elif any(map(str.isalnum, text)):
-            (sentences[-1] if sentences else waiting).append(text)
+        else:
+            (sentences[-1] if sentences else waiting).append(fragment)
     if _has_letter("".join(waiting)):
         sentences.append(waiting)
     return [" ".join(sentence) for sentence in sentences]

@@ -59,6 +59,35 @@ from kerasmi.data.sentences import split
         ("Nodule of 1.8 cm.2.Large heart.", 1),
         ("Nodule of 1.8 cm.2.5 cm node.", 1),
         ("1. A mass, approx.2.Large heart.", 1),
+        # a number of a label
+        (
+            "Brixia score: 12. No effusion.",
+            ["Brixia score: 12.", "No effusion."],
+        ),
+        ("Score: 1. No effusion.", ["Score: 1.", "No effusion."]),
+        # a length that a stop breaks
+        ("ET tube tip is 4. 5 cm above the carina.", 1),
+        ("Tip: 4. 5cm above the carina.", 1),
+        ("A node of 12. 5 mm. A mass.", ["A node of 12. 5 mm.", "A mass."]),
+        ("Fracture of rib 2. 5 mm nodule.", 2),
+        ("Fracture of ribs 2 and 3. 5 mm nodule.", 2),
+        ("Wedging of T12. 5 mm nodule.", 2),
+        ("Nodule of 1.8. 5 mm node.", 2),
+        ("Score is 4. 5 lines are seen.", 2),
+        # sides
+        ("Rt. CP angle is blunted. Lt. CP angle is clear.", 2),
+        ("RT. CP ANGLE IS BLUNTED. LT. CP ANGLE IS CLEAR.", 2),
+        (
+            "No effusion. R. CP angle is blunted. L. CP angle is clear.",
+            [
+                "No effusion.",
+                "R. CP angle is blunted.",
+                "L. CP angle is clear.",
+            ],
+        ),
+        ("R. CP angle is blunted.", ["R. CP angle is blunted."]),
+        ("A mark is on the R. Lungs are clear.", 2),
+        ("Pt. Doe is seen. Bil. Effusions.", 2),
         # lettered lists
         ("a. No effusion. b. Large heart.", ["No effusion.", "Large heart."]),
         ("a) No effusion. b) Large heart.", ["No effusion.", "Large heart."]),
@@ -122,6 +151,36 @@ from kerasmi.data.sentences import split
         ),
         ("Heart is\r\nlarge", ["Heart is large"]),
         ("Clear lungs\n \nLarge heart", ["Clear lungs", "Large heart"]),
+        # lines that begin with a label or a bullet
+        (
+            "Indication: cough\nFindings: The lungs are clear.\n"
+            "Impression: No acute disease.",
+            ["Indication: cough", "The lungs are clear.", "No acute disease."],
+        ),
+        (
+            "Lungs: Clear\nHeart: Normal size\nPleura: No effusion",
+            ["Lungs: Clear", "Heart: Normal size", "Pleura: No effusion"],
+        ),
+        (
+            "LUNGS: CLEAR\nHEART : NORMAL\nBONES, SOFT TISSUES: NORMAL",
+            ["LUNGS: CLEAR", "HEART : NORMAL", "BONES, SOFT TISSUES: NORMAL"],
+        ),
+        ("Lungs and pleura:\nclear\nHeart/great vessels: normal", 2),
+        ("1. Clear lungs\nHeart: large\n2. No air", 3),
+        ("-Heart normal\n-Lungs clear", ["Heart normal", "Lungs clear"]),
+        (
+            "\u2013 Heart normal\n\u2013 Lungs clear",
+            ["Heart normal", "Lungs clear"],
+        ),
+        ("\u2014Heart normal\n •Lungs clear", ["Heart normal", "Lungs clear"]),
+        # lines that do not
+        ("A large effusion\n\u2013 likely old \u2013 is gone", 1),
+        ("Both lungs have\nwhat was seen before: scars", 1),
+        ("THERE IS A MASS IN THE\nRIGHT LUNG BASE: SEE BELOW", 1),
+        ("There is no change.\nThe heart is as before: large.", 2),
+        ("In this view\nThe following is seen: a line", 1),
+        ("Told Dr.\nDoe: no air", 1),
+        ("Told the nurse\nDoe at 10:30", 1),
         # headings
         (
             "FINDINGS: Clear lungs.\n\nIMPRESSION:\nNo change.",
@@ -134,16 +193,49 @@ from kerasmi.data.sentences import split
         (
             "CLINICAL INDICATION: Cough. OTHER FINDINGS: None.\n"
             "FINAL IMPRESSION: Normal.\n\nEND OF IMPRESSION:\n",
-            ["Cough.", "None.", "Normal."],
+            ["CLINICAL INDICATION: Cough.", "None.", "Normal."],
         ),
         (
             "PRIOR COMPARISON: None.PAST SURGICAL HISTORY: Bypass.",
-            ["None.", "Bypass."],
+            ["PRIOR COMPARISON: None.", "PAST SURGICAL HISTORY: Bypass."],
         ),
+        # headings over what was not found stay
+        (
+            "HISTORY: Pneumothorax. COMPARISON: None. FINDINGS: No air.",
+            ["HISTORY: Pneumothorax.", "COMPARISON: None.", "No air."],
+        ),
+        (
+            "History: Pneumothorax. Comparison: None. Findings: No air.",
+            ["History: Pneumothorax.", "Comparison: None.", "No air."],
+        ),
+        (
+            "CLINICAL INFORMATION:\n \nCough.\n\nREPORT:\nClear lungs.",
+            ["CLINICAL INFORMATION: Cough.", "Clear lungs."],
+        ),
+        (
+            "Exam:Chest. Technique: One view. Report: Clear lungs.",
+            ["Exam: Chest.", "Technique: One view.", "Clear lungs."],
+        ),
+        (
+            "INDICATION: 1. Cough. 2. Fever.\nRECOMMENDATION(S): None.",
+            ["INDICATION: Cough.", "Fever.", "None."],
+        ),
+        (
+            "REASON FOR THIS EXAMINATION: Cough. FINDINGS: No air.",
+            ["REASON FOR THIS EXAMINATION: Cough.", "No air."],
+        ),
+        ("HISTORY: I. Cough. II. Fever.", ["HISTORY: Cough.", "Fever."]),
+        ("HISTORY:\n-Cough\n-Fever", ["HISTORY: Cough", "Fever"]),
+        ("EXAM:\n\nFINDINGS: Clear lungs.", ["Clear lungs."]),
+        ("Comparison:\nFindings: Clear lungs.", ["Clear lungs."]),
+        ("Clear lungs. Comparison: Findings: No air.", 2),
+        ("COMPARISON: 5/6/2010. FINDINGS: Clear lungs.", 2),
+        ("Clear lungs. Impression: 1. No air.", ["Clear lungs.", "No air."]),
+        ("clear lungs. impression: 1. no air", ["clear lungs.", "no air"]),
         # a sentence in capitals, and one that a heading follows, stay whole
         (
             "INDICATION: PNEUMONIA FINDINGS: CLEAR LUNGS",
-            ["PNEUMONIA", "CLEAR LUNGS"],
+            ["INDICATION: PNEUMONIA", "CLEAR LUNGS"],
         ),
         (
             "LARGER THAN PRIOR IMPRESSION: NO CHANGE",
@@ -194,8 +286,8 @@ def test_a_whole_report_in_the_layout_of_mimic():
         " Small right effusion"
     )
     assert split(text) == [
-        "CHEST (PA AND LAT)",
-        "___ year old man with ?edema // ?edema",
+        "EXAMINATION: CHEST (PA AND LAT)",
+        "INDICATION: ___ year old man with ?edema // ?edema",
         "The heart is mildly enlarged.",
         "There is a small right effusion, 1.5 cm deep.",
         "No pneumothorax",
@@ -255,9 +347,22 @@ PARTS = (
     *("heart", "Lungs", "CLEAR", "ribs", "effusion", "\u2028", "\t", "- "),
 )
 
+HEADINGS = (
+    *("HISTORY: ", "Comparison:\n\n", "FINDINGS:\n", "impression: ", "Exam:"),
+    *(
+        "\nLungs: ",
+        "\n-Heart",
+        "\u2013",
+        " R. ",
+        "Rt. ",
+        " 4. 5 cm ",
+        "Score: 3. ",
+    ),
+)
 
-def random_text(draw):
-    return "".join(draw.choices(PARTS, k=draw.randint(1, 60)))
+
+def random_text(draw, parts=PARTS):
+    return "".join(draw.choices(parts, k=draw.randint(1, 60)))
 
 
 def letters(text):
@@ -289,7 +394,7 @@ def test_of_random_texts_nothing_is_lost(seed):
 def test_a_sentence_of_a_random_text_stays_one(seed):
     draw = random.Random(seed)
     for _ in range(200):
-        text = random_text(draw)
+        text = random_text(draw, (*PARTS, *HEADINGS))
         for sentence in split(text):
             assert split(sentence) == [sentence], repr(text)
 
@@ -314,7 +419,15 @@ def test_sentences_joined_are_split_where_they_were(seed):
         for part in (
             *(".", "a", "\n", "1. ", "- ", ".) ", "1.1.", "A. ", "X"),
             *("FINDINGS: ", "PAST MEDICAL ", "Dr. ", "\n ", "*", "_", "(", " "),
-            *(":OTHER ", ".END OF ", "I. "),
+            *(":OTHER ", ".END OF ", "I. ", "HISTORY: ", "report: 1. "),
+            *("- History: ", "-Findings: ", "Lungs and:\n", "-A\n"),
+            *(
+                "- 1. ",
+                "1. - ",
+                "R. ",
+                "4. 5 cm ",
+                "Chest, heart, lungs, ribs\n",
+            ),
         )
         for end in ("", " A")
         for start in ("", "Clear lungs. ")

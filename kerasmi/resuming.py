@@ -31,7 +31,7 @@ from kerasmi import (
 )
 from kerasmi.checkpoint_files import Checkpoint, Position
 from kerasmi.errors import RunError, TrainingError
-from kerasmi.folder import CHECKPOINT
+from kerasmi.folder import CHECKPOINT, sync_folder
 from kerasmi.reporter import Reporter
 from kerasmi.stage_logs import HISTORY
 
@@ -355,12 +355,18 @@ def _intact(folder: Path) -> str:
 
 
 def _save(model: keras.Model, path: Path) -> None:
-    """Saves a model whole or not at all."""
+    """Saves a model whole or not at all, and to the disk.
+
+    Its checkpoints are removed next: a power cut must not take both.
+    """
     beside = path.with_name(f".{path.name}")
     # Keras wants the ending
     beside = beside.with_suffix(".beside.keras")
     try:
         model.save(beside)
+        with open(beside, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+    sync_folder(path.parent)

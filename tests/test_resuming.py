@@ -217,6 +217,30 @@ def test_a_finished_training_is_read_back(tmp_path, whole):
     assert_the_same(tmp_path, model, history, whole)
 
 
+def test_a_model_is_on_the_disk_before_its_checkpoints_go(
+    tmp_path, monkeypatch
+):
+    done, replace = [], os.replace
+
+    class Saved:
+        def save(self, path):
+            path.write_bytes(b"weights")
+
+    def synced(descriptor):
+        done.append(os.stat(descriptor).st_ino)
+
+    def named(beside, path):
+        done.append("named")
+        replace(beside, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", named)
+    path = tmp_path / "model.keras"
+    resuming._save(Saved(), path)
+    assert done == [path.stat().st_ino, "named", tmp_path.stat().st_ino]
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def damage(path, how):
     content = bytearray(path.read_bytes())
     if how == "altered":

@@ -18,7 +18,8 @@ from kerasmi.cli.starting import library
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Name or address of this machine, as those who train reach it.",
+    help="Name or address of this machine, as those who train reach it. It"
+    " keeps nobody out: the port is open on every address.",
 )
 @click.option(
     "--port",
@@ -32,8 +33,17 @@ def serve(host: str, port: int) -> None:
 
     Runs until it is interrupted. It reads the records of large data sets
     itself, under the same path as those who train.
+
+    TensorFlow's service listens on every address of this machine, asks no
+    password and runs what it is sent, which may read files: whoever reaches
+    its ports can. Start it inside a network that you trust.
     """
     service = library("data.service")
     server = service.Server(host, port)
     click.echo(server.address)
+    click.echo(
+        "Warning: listens on every address of this machine without a password;"
+        " whoever reaches it can read your files: see docs/safety.md",
+        err=True,
+    )
     server.join()

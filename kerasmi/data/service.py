@@ -24,8 +24,12 @@ PATIENCE = 60.0  # seconds that a network may be down
 class Server:
     """Prepares batches for whoever asks; lives until `stop`.
 
+    TensorFlow listens on every address of the machine, asks no password and
+    runs the graphs that it is sent, which may read files: see docs/safety.md.
+
     Args:
         host: name or address of this machine, as those who train reach it.
+            It goes to them with the batches, and keeps nobody out.
         port: where it listens; 0: any that is free.
     """
 
@@ -76,7 +80,7 @@ def check(addresses: Sequence[str]) -> None:
             raise RunError(
                 f"--data-service: {address} does not answer "
                 f"({error.strerror or error}). Start it there with `kerasmi "
-                f"data serve --port {port}`."
+                f"data serve --host {host} --port {port}`."
             ) from None
 
 

@@ -1,12 +1,13 @@
 import dataclasses
 import json
 import shutil
+import types
 
 import pytest
 from click.testing import CliRunner
 from matplotlib import image
 
-from kerasmi.cli import main
+from kerasmi.cli import data_serve, main
 from kerasmi.data.schema import CHEXPERT14, EDEMA_SEVERITY
 
 
@@ -206,3 +207,21 @@ def test_an_empty_data_set_is_refused(kerasmi, copy, tmp_path, command):
     (copy / "dataset.json").write_text(json.dumps(index))
     _one_error(kerasmi(*command), "dataset.json", "empty")
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_server_says_that_it_is_open_to_all(kerasmi, monkeypatch):
+    class Server:
+        def __init__(self, host, port):
+            self.address = f"{host}:{port}"
+
+        def join(self):
+            pass
+
+    library = types.SimpleNamespace(Server=Server)
+    monkeypatch.setattr(data_serve, "library", lambda name: library)
+    result = kerasmi("data", "serve", "--host", "node7")
+    assert result.exit_code == 0
+    assert result.stdout == "node7:5050\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Warning: listens on every address of this machine")
+    assert "read your files" in line

@@ -215,6 +215,16 @@ def test_a_run_whose_server_dies_ends_and_says_how_to_go_on(tmp_path):
     assert "has ended or does not answer" in (tmp_path / "log.txt").read_text()
 
 
+def test_the_remedy_starts_a_server_that_others_reach(monkeypatch):
+    def out_of_reach(address):
+        raise TimeoutError
+
+    monkeypatch.setattr(service, "_connect", out_of_reach)
+    words = "`kerasmi data serve --host node7 --port 5050`"
+    with pytest.raises(RunError, match=words):
+        service.check(["node7:5050"])
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "here", "host:port"])
 def test_servers_that_do_not_answer_are_named(address):
     with pytest.raises(RunError, match=f"--data-service.*{address}"):

@@ -1,12 +1,15 @@
 """Runs that start together share one phantom."""
 
+import errno
 import fcntl
+import re
 import threading
 
 import pytest
 
 from kerasmi import build, drawing_phantom
 from kerasmi import recipe as recipes
+from kerasmi.data import publishing
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import DataError
 from kerasmi.reporter import Reporter
@@ -82,6 +85,21 @@ def test_one_whose_first_writer_ends_without_it_draws_it(
     assert build.data(recipe, tmp_path, told).counts["train"]["images"] == 16
     assert told.stages == ["data"]
     assert len(told.messages) == 1
+
+
+def test_a_disk_without_locks_is_not_waited_for(recipe, tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    def waits(seconds):
+        raise AssertionError("waits for another process")
+
+    monkeypatch.setattr(publishing.fcntl, "flock", no_locks)
+    monkeypatch.setattr(drawing_phantom.time, "sleep", waits)
+    folder = tmp_path / drawing_phantom.name(recipe)
+    words = f"{folder}: could not be written: No locks available"
+    with pytest.raises(DataError, match=re.escape(words)):
+        build.data(recipe, tmp_path, Told())
 
 
 def test_what_is_no_data_set_is_not_waited_for(recipe, tmp_path):

@@ -176,7 +176,7 @@ def locked(work: Path, folder: Path) -> Iterator[Any]:
 
     Raises:
         BeingWrittenError: Another process has the lock.
-        DataError: The disk is full.
+        DataError: The disk is full, or its file system has no locks.
     """
     with disk_errors(folder):
         work.mkdir(parents=True, exist_ok=True)
@@ -185,10 +185,12 @@ def locked(work: Path, folder: Path) -> Iterator[Any]:
         try:
             # Freed by the system when the writer is killed.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise BeingWrittenError(
                 f"{folder}: another process is writing this data set."
             ) from error
+        except OSError as error:
+            raise not_written(folder, error) from error
         yield lock
 
 

@@ -179,8 +179,14 @@ def slug(text: str, longest: int = 32) -> str:
     return "-".join(words)[:longest].strip("-") or "unnamed"
 
 
+def standing(path: Path) -> Path:
+    """A file or folder itself, or what is nearest above it and exists."""
+    path = path.absolute()
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
 def _check_place(path: Path) -> None:
-    place = next(above for above in path.absolute().parents if above.exists())
+    place = standing(path.parent)
     if not place.is_dir():
         raise OutputError(
             f"{path.parent}: cannot be written: {place} is not a folder; give"

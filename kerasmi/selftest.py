@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasmi import build, distribute, launching
+from kerasmi import build, distribute, launching, output_files
 from kerasmi.data.dataset import Dataset
 from kerasmi.evaluation import trouble
 from kerasmi.models import loss_scale
@@ -53,7 +53,7 @@ def checks(recipe: Recipe, drawn: Path, place: Path) -> Iterator[Check]:
     Args:
         recipe: with an objective.
         drawn: where a phantom is kept.
-        place: where runs go: the disk that is looked at.
+        place: where runs go, there or not: the disk that is looked at.
 
     Yields:
         A check as soon as it is done; that of the pairs is the last where the
@@ -97,7 +97,8 @@ def _disk(model: ImageTextModel, folder: Path) -> Check:
     variables = [*model.variables, *model.optimizer.variables]
     state = sum(np.prod(v.shape) * 4 for v in variables)
     need = STATES * state
-    free = shutil.disk_usage(folder).free
+    # the run makes a folder that is not there yet
+    free = shutil.disk_usage(output_files.standing(folder)).free
     text = (
         f"{free / 1e9:.1f} GB free in {folder}; the checkpoints of a stage"
         f" take up to {need / 1e9:.2g} GB"

@@ -31,6 +31,12 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_not_there_stands_in_the_nearest_folder_that_is(tmp_path):
+    (tmp_path / "a").mkdir()
+    for path in (tmp_path / "a", tmp_path / "a/b", tmp_path / "a/b/c"):
+        assert output_files.standing(path) == tmp_path / "a"
+
+
 @pytest.mark.parametrize(
     ("text", "slug"),
     [

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of runs whose disk is looked at.  [default: .]",
+    help="Folder of runs, there or not, whose disk is looked at.  [default: .]",
 )
 @click.pass_context
 def selftest(
@@ -46,9 +46,12 @@ def selftest(
     """
     import tempfile
 
+    from kerasmi import output_files
     from kerasmi import recipe as recipes
     from kerasmi.cli.starting import library
 
+    if output is not None:
+        output_files.check_folder(output, new=False)
     loaded = recipes.load(recipe, overrides)
     if loaded.objective is None or loaded.pretrain is None:
         raise RecipeError(
@@ -65,8 +68,7 @@ def selftest(
     failed = 0
     with tempfile.TemporaryDirectory() as drawn:
         module = library("selftest")
-        place = output or Path()
-        checks = module.checks(loaded, Path(drawn), place)
+        checks = module.checks(loaded, Path(drawn), output or Path())
         while (check := _next(checks)) is not None:
             word = "ok  " if check.passed else "FAIL"
             click.echo(f"{word}  {check.name:25}{check.text}")

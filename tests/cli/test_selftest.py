@@ -190,6 +190,24 @@ def test_too_little_room_for_checkpoints_is_told(tmp_path, monkeypatch):
     assert "Make room" in found.text
 
 
+def test_a_folder_that_is_not_there_yet_has_the_disk_of_the_one_above(
+    tmp_path, monkeypatch
+):
+    looked = []
+
+    def usage(folder):
+        looked.append(folder)
+        return SimpleNamespace(free=10**12)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    model = small_models.model()
+    model.compile("adam")
+    found = selftest._disk(model, tmp_path / "new" / "runs")
+    assert found.passed
+    assert f"free in {tmp_path / 'new' / 'runs'}" in found.text
+    assert looked == [tmp_path]
+
+
 def test_collapsed_texts_are_told():
     model = small_models.model()
     batch = small_models.batch(4)

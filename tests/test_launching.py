@@ -119,6 +119,26 @@ def test_the_command_that_goes_on_restarts_as_often(monkeypatch, restarts):
     assert told.endswith(f"Continue with: kerasmi {' '.join(words)} --resume")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["local_mine", "--debug"], ["--debug", "local_mine"], ["local_mine"]],
+)
+def test_the_workers_are_told_to_debug(monkeypatch, arguments):
+    programs = []
+
+    def interrupted(program, *_, **__):
+        programs.append(program)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "run", interrupted)
+    done = CliRunner().invoke(main, ["launch", "--workers", "2", *arguments])
+    wanted = ["--debug"] if "--debug" in arguments else []
+    (program,) = programs
+    assert program[3:] == ["run", *wanted, "local_mine"]
+    again = " ".join(["--workers 2", *wanted, "local_mine --resume"])
+    assert done.stderr.splitlines()[-1].endswith(f"kerasmi launch {again}")
+
+
 @pytest.mark.parametrize("number", interruption.SIGNALS)
 def test_a_signal_to_the_launcher_ends_its_workers(tmp_path, hang_ups, number):
     worker = tmp_path / "python"

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from kerasmi.errors import KerasmiError
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
-_DEBUG = "--debug"
+DEBUG = "--debug"
 # Carries the help; click has it since 8.2.
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
@@ -47,12 +48,19 @@ class Verb(_WithExamples):
         super().__init__(*args, **options)
         self.params.append(
             click.Option(
-                [_DEBUG],
+                [DEBUG],
                 is_flag=True,
                 expose_value=False,
                 help="Show the traceback of an error.",
             )
         )
+
+
+def is_debugged() -> bool:
+    """Whether `--debug` was given to the verb that runs."""
+    context = click.get_current_context()
+    source = context.get_parameter_source(DEBUG.lstrip("-"))
+    return source is ParameterSource.COMMANDLINE
 
 
 class Nouns(_WithExamples, click.Group):
@@ -82,7 +90,7 @@ class Cli(Nouns):
         try:
             status = super().main(args, prog_name, **options)
         except Exception as error:
-            if _DEBUG in args and not isinstance(error, click.ClickException):
+            if DEBUG in args and not isinstance(error, click.ClickException):
                 traceback.print_exception(error)
             status, line = _explain(error)
             click.echo(line, err=True)
@@ -111,7 +119,7 @@ def _explain(error: Exception) -> tuple[int, str]:
         return WRONG, f"Error: {text}, or see the order of arguments in --help"
     kind = type(error).__name__
     text = _one_line(str(error))
-    return FAILED, f"Error: {kind}: {text} ({_DEBUG} shows where)"
+    return FAILED, f"Error: {kind}: {text} ({DEBUG} shows where)"
 
 
 def _one_line(text: str) -> str:

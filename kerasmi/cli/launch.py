@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from kerasmi.cli.base import InterruptedRunError, Verb
+from kerasmi.cli.base import DEBUG, InterruptedRunError, Verb, is_debugged
 
 _RESTARTS = 3
 
@@ -52,7 +52,9 @@ def launch(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
     """
     from kerasmi import interruption, launching
 
-    program = [sys.executable, "-m", "kerasmi.cli", "run", *arguments]
+    # taken for this command's own, whose errors are those of its workers
+    debug = [DEBUG] if is_debugged() else []
+    program = [sys.executable, "-m", "kerasmi.cli", "run", *debug, *arguments]
     try:
         # a signal ends the workers too, which have a session of their own
         with interruption.handled():
@@ -66,7 +68,7 @@ def launch(workers: int, restarts: int, arguments: tuple[str, ...]) -> None:
     except KeyboardInterrupt:
         words = ["kerasmi", "launch", "--workers", str(workers)]
         words += ["--restarts", str(restarts)] if restarts != _RESTARTS else []
-        words += arguments
+        words += [*debug, *arguments]
         words += [] if "--resume" in arguments else ["--resume"]
         raise InterruptedRunError(
             f"Interrupted. Continue with: {shlex.join(words)}"

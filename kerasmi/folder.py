@@ -99,8 +99,8 @@ class Folder(abc.ABC):
 
     def _begin(self, resume: bool) -> None:
         """Takes the folder, or raises `RunError` and leaves it as it was."""
-        self.check(resume)
         try:
+            self.check(resume)
             self._make_folder()
             self._take_lock()
             self._mine = not self.started

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,21 @@ def four_devices():
     from kerasmi import distribute
 
     return distribute.strategy(4)
+
+
+@pytest.fixture
+def closed(tmp_path, monkeypatch):
+    """A folder that may not be looked into, by root neither."""
+    folder, stat = tmp_path / "closed", Path.stat
+    folder.mkdir()
+
+    def refused(path, **options):
+        if folder in path.absolute().parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    return folder
 
 
 @pytest.fixture

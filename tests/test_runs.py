@@ -198,6 +198,11 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, recipe):
     assert "cannot be written" in line
 
 
+def test_a_place_that_may_not_be_looked_into_is_refused(recipe, closed):
+    line = _refused(closed / "run", recipe)
+    assert line.endswith("Permission denied; give another --output")
+
+
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path, recipe, monkeypatch):
     def fail(path, text):
         raise OSError(28, "No space left on device")

@@ -117,6 +117,10 @@ def _explain(error: Exception) -> tuple[int, str]:
         # untold: it may be a report's sentence in the place of a folder
         text = "a name that is too long for a file or a folder: shorten it"
         return WRONG, f"Error: {text}, or see the order of arguments in --help"
+    if isinstance(error, PermissionError) and error.filename is not None:
+        place = _one_line(str(error.filename))
+        remedy = "give another folder, or rights to this one"
+        return WRONG, f"Error: {place}: no permission; {remedy}"
     kind = type(error).__name__
     text = _one_line(str(error))
     return FAILED, f"Error: {kind}: {text} ({DEBUG} shows where)"

@@ -96,6 +96,28 @@ def test_help_from_the_shell_imports_nothing_heavy():
     assert answer.stderr.strip() == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "closed/run"),
+        ("table", "closed/run"),
+        ("validate", "own.yaml"),
+        ("run", "local_mine", "--output", "closed/run"),
+        ("run", "mimic_cxr/image_only", "data.path=closed/set", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+def test_a_place_without_permission_is_wrong_usage(kerasmi, closed, words):
+    own = "objective: {}\ndata: {path: closed/set}\n"
+    closed.with_name("own.yaml").write_text(own)
+    result = kerasmi(*words)
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: closed/")
+    assert "permission" in line.lower()
+    assert "; give another " in line
+
+
 def test_tensorflow_does_not_talk_amid_the_progress():
     code = (
         "from kerasmi.cli import starting\n"

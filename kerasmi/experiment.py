@@ -321,7 +321,6 @@ def _evaluated(
     )
     results = labelled.noted(results, recipe, dataset)
     run.write_csv("predictions.csv", predictions)
-    run.write_csv("results.csv", results)
     folder = run.stage("figures")
     figures.save(figures.roc_curves(predictions), folder / "roc.png")
     figures.save(figures.forest(results), folder / "auc.png")
@@ -333,6 +332,9 @@ def _evaluated(
     reporter.table(
         f"AUC on the test set (against its {answers})", tables.summary(results)
     )
+    # last, the page after its results: by both a grid knows a finished run
+    (run.path / report.REPORT).unlink(missing_ok=True)
+    run.write_csv("results.csv", results)
     report.write(run.path)
     return results
 

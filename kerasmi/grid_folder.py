@@ -16,6 +16,7 @@ from kerasmi.grid_schema import Member, Plan, pretraining
 from kerasmi.runs import GRID, Run, refuse_another, write_text
 
 RESULTS = "results.csv"
+REPORT = "report.html"  # the last file of a run
 
 
 class GridFolder(Folder):
@@ -82,11 +83,11 @@ class GridFolder(Folder):
     def is_finished(
         self, member: Member, encoders: tuple[str, ...] | None = None
     ) -> bool:
-        """Whether a member is done with these encoders, results and all."""
+        """Whether a member is done with these encoders, its page and all."""
         recipe, run = member.recipe, self.run_of(member)
         encoders = encoders or recipe.retrain.encoders
         results = run.path / RESULTS
-        if not results.is_file():
+        if not (results.is_file() and (run.path / REPORT).is_file()):
             return False
         if not all(map(run.is_done, stages.retraining(recipe, encoders))):
             return False

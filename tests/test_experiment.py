@@ -241,6 +241,33 @@ def test_predictions_that_are_lost_are_named_with_the_remedy(small, runs):
     assert "remove its done.json" in done.stderr
 
 
+@pytest.mark.parametrize("killed_at", ["figures", "report"])
+def test_a_run_killed_in_its_evaluation_lacks_results_or_page(
+    small, tmp_path, monkeypatch, killed_at
+):
+    from kerasmi.evaluation import figures, report
+
+    again = shutil.copytree(small, tmp_path / "again")
+    (again / "results.csv").unlink()
+    module = figures if killed_at == "figures" else report
+    name = "save" if killed_at == "figures" else "write"
+    real = getattr(module, name)
+
+    def killed(*given):
+        if killed_at == "report" or given[1].name == "data.png":
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(module, name, killed)
+    run = Run.open(again)
+    dataset = Dataset.open(next((small.parent / "data").iterdir()))
+    predictions = pd.read_csv(again / "predictions.csv")
+    with pytest.raises(KeyboardInterrupt):
+        experiment._evaluated(run.recipe, run, dataset, predictions, Reporter())
+    left = [(again / n).exists() for n in ("results.csv", "report.html")]
+    assert left == [killed_at == "report", killed_at == "figures"]
+
+
 @pytest.fixture(scope="module")
 def resumed(small, runs):
     """A copy that was cut off elsewhere and resumed here, and what was told."""

@@ -253,6 +253,20 @@ def test_results_from_before_an_encoder_was_done_are_made_anew(go, experiment):
     assert set(results["encoder"]) == {"frozen", "tuned"}
 
 
+def test_a_run_killed_before_its_page_was_written_is_evaluated_anew(
+    go, experiment
+):
+    folder = go(only=["local_cpc"])
+    page = folder.path / "local_cpc/seed0/report.html"
+    page.unlink()
+    before = list(experiment.trained)
+    experiment.calls.clear()
+    go(resume=True, only=["local_cpc"])
+    assert _runs(experiment) == ["local_cpc/seed0"]
+    assert experiment.trained == before
+    assert page.is_file()
+
+
 def test_a_killed_grid_goes_on_where_it_was(go, experiment):
     where = ("global_cpc/seed0", "retrain/edema_severity/tuned")
     experiment.fail = {where: KeyboardInterrupt()}

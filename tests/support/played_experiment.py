@@ -54,6 +54,7 @@ class PlayedExperiment:
         results = auc.evaluate(predictions, resamples=9, seed=recipe.seed)
         run.write_csv("predictions.csv", predictions)
         run.write_csv("results.csv", results)
+        run.write_text("report.html", "the page")
         reporter.table("AUC", results)
 
     def forget(self):

@@ -45,10 +45,15 @@ class WorkerRun(Run):
             )
         refuse_another(original, recipe)
         scratch = Path(tempfile.mkdtemp(prefix="kerasmi-worker-"))
-        path = scratch / original.absolute().name
+        copied = cls(scratch / original.absolute().name, recipe, original)
         # logs too: a checkpoint without the logs it was made with is refused
-        shutil.copytree(original, path, ignore=shutil.ignore_patterns(LOCK))
-        return cls(path, recipe, original)
+        without = shutil.ignore_patterns(LOCK)
+        try:
+            shutil.copytree(original, copied.path, ignore=without)
+        except BaseException:
+            copied.close()
+            raise
+        return copied
 
     @property
     def data_folder(self) -> Path:

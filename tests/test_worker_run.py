@@ -1,7 +1,11 @@
 """Only the chief writes the run folder."""
 
+import shutil
+import tempfile
+
 import pytest
 
+from kerasmi import interruption
 from kerasmi import recipe as recipes
 from kerasmi.errors import RunError
 from kerasmi.runs import Run
@@ -40,6 +44,25 @@ def test_what_another_worker_writes_is_not_seen_in_the_run(tmp_path, recipe):
             where = copied.path
         assert not where.exists()
         assert contents(run.path) == before
+
+
+def test_a_copy_that_is_cut_off_is_not_left_behind(
+    tmp_path, recipe, monkeypatch
+):
+    def cut_off(source, copy, **_):
+        copy.mkdir()
+        raise interruption.Interrupted
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(shutil, "copytree", cut_off)
+    with (
+        Run.create(tmp_path / "run", recipe) as run,
+        pytest.raises(interruption.Interrupted),
+    ):
+        WorkerRun.copy(run.path, recipe)
+    assert [*scratch.iterdir()] == []
 
 
 def test_a_worker_without_the_files_of_the_chief_is_told(tmp_path, recipe):

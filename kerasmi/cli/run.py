@@ -162,12 +162,14 @@ def _assist(
     again: str,
 ) -> None:
     """The part of a worker that is not the chief: silent, on a copy."""
+    from kerasmi import interruption
     from kerasmi.reporter import Reporter
     from kerasmi.worker_run import WorkerRun
 
     # it has come together with the chief, which has made the folder before
     experiment = _start(recipe, devices, deterministic)
     with (
+        interruption.handled(),  # or the copy would be left behind
         WorkerRun.copy(folder, recipe) as copied,
         _served(services, copied, _on_stderr, again),
     ):
@@ -214,7 +216,9 @@ def _served(
             f"Error: {text}. Start it, if it is not there again, and continue "
             f"with: {again}"
         )
-        # the main thread waits inside of TensorFlow, where nothing reaches it
+        # the main thread waits inside of TensorFlow, where nothing reaches it:
+        # what it would have closed is a worker's copy of the run
+        run.close()
         os._exit(FAILED)
 
     service.check(services)

@@ -1,6 +1,8 @@
 """`kerasmi run` around an experiment that is played, so without TensorFlow."""
 
 import re
+import signal
+import tempfile
 import types
 from pathlib import Path
 
@@ -200,6 +202,28 @@ def test_every_worker_looks_after_the_servers(kerasmi, played, monkeypatch):
     assert kerasmi(*words).exit_code == 0
     result = kerasmi(*words, "--data-service", "127.0.0.1:1")
     _one_error(result, "127.0.0.1:1 does not answer", "kerasmi data serve")
+
+
+def test_a_worker_that_is_ended_leaves_no_copy(
+    kerasmi, played, tmp_path, monkeypatch
+):
+    kerasmi("run", "local_mine", "--output", "here")
+    scratch, seen = tmp_path / "scratch", []
+    scratch.mkdir()
+
+    def run(recipe, run, reporter, *, devices=1, services=()):
+        seen.extend(scratch.glob("kerasmi-worker-*/here/recipe.yaml"))
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        signal.raise_signal(signal.SIGTERM)
+
+    played.run = run
+    second = types.SimpleNamespace(is_many=True, is_chief=False)
+    monkeypatch.setattr("kerasmi.cluster.here", lambda: second)
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    result = kerasmi("run", "local_mine", "--output", "here", "--resume")
+    assert result.exit_code == 130
+    assert len(seen) == 1
+    assert _files(scratch) == []
 
 
 # What goes wrong on the way

@@ -1,6 +1,7 @@
 """Batches that servers prepare are those of this process, in its order."""
 
 import dataclasses
+import os
 import queue
 import signal
 import socket
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerasmi import recipe as recipes
 from kerasmi.data import kept, pipeline, service, stream
 from kerasmi.data.augment import Augmentation
 from kerasmi.errors import RunError
 from kerasmi.models.tokenizer import Tokenizer
+from kerasmi.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +190,14 @@ from kerasmi import recipe, runs
 from kerasmi.cli.console import ConsoleReporter
 from kerasmi.cli.run import _served
 from kerasmi.data import service
+from kerasmi.worker_run import WorkerRun
 
 service.LOOK = 0.05
-run = runs.Run(pathlib.Path(sys.argv[1]), recipe.load("local_mine"))
+place, followed = pathlib.Path(sys.argv[1]), recipe.load("local_mine")
+if sys.argv[2] == "chief":
+    run = runs.Run(place, followed)
+else:
+    run = WorkerRun.copy(place, followed)
 server = socket.create_server(("127.0.0.1", 0))
 address = f"127.0.0.1:{server.getsockname()[1]}"
 with (
@@ -201,18 +209,27 @@ with (
 """
 
 
-def test_a_run_whose_server_dies_ends_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("worker", ["chief", "another"])
+def test_a_run_whose_server_dies_ends_and_says_how_to_go_on(tmp_path, worker):
+    place, scratch = tmp_path / "run", tmp_path / "scratch"
+    scratch.mkdir()
+    Run.create(place, recipes.load("local_mine")).close()
     done = subprocess.run(
-        [sys.executable, "-c", DEAD_SERVER, tmp_path],
+        [sys.executable, "-c", DEAD_SERVER, place, worker],
         capture_output=True,
         text=True,
         timeout=120,
+        env={**os.environ, "TMPDIR": str(scratch)},
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: --data-service: 127.0.0.1:")
     assert line.endswith("AGAIN")
-    assert "has ended or does not answer" in (tmp_path / "log.txt").read_text()
+    if worker == "chief":
+        told = (place / "log.txt").read_text()
+        assert "has ended or does not answer" in told
+    # a worker's copy of the run, with its reports and ids
+    assert [*scratch.glob("kerasmi-worker-*")] == []
 
 
 def test_the_remedy_starts_a_server_that_others_reach(monkeypatch):

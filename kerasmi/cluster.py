@@ -38,6 +38,11 @@ class Cluster:
         return len(self.workers) > 1
 
     @property
+    def number(self) -> int:
+        """How many processes share the work: 1 where one works alone."""
+        return max(1, len(self.workers))
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process writes the run folder and talks: worker 0."""
         return self.index == 0

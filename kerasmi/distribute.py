@@ -31,7 +31,7 @@ NO_NEGATIVES = (
 )
 
 
-def configure(devices: int = 1) -> None:
+def configure(devices: int = 1, join: bool = True) -> None:
     """Makes `devices` devices visible; call it before any TensorFlow op.
 
     With GPUs, `devices` of them must exist. Without, the CPU is split into
@@ -41,6 +41,7 @@ def configure(devices: int = 1) -> None:
 
     Args:
         devices: replicas of this process, at least 1.
+        join: whether to join the workers; what trains nothing need not.
 
     Raises:
         RunError: fewer GPUs than asked for, TensorFlow has already started
@@ -58,7 +59,7 @@ def configure(devices: int = 1) -> None:
                 f"{len(gpus)} GPU(s). Use --devices {len(gpus)} or fewer."
             )
         _show(gpus[:devices])
-        if many:
+        if many and join:
             _workers()
         return
     if many:
@@ -67,7 +68,8 @@ def configure(devices: int = 1) -> None:
                 f"--devices: {devices} asked for, but a worker without GPUs "
                 "has one device. Leave it out and start more workers."
             )
-        _workers()
+        if join:
+            _workers()
         return
     if devices > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -171,7 +173,7 @@ def told(replicas: int) -> str:
     Returns:
         `"1 of 8 GPUs: NVIDIA H200"`, or `"1 CPU; TensorFlow sees no GPU"`.
     """
-    workers = max(1, len(cluster.here().workers))
+    workers = cluster.here().number
     each = replicas // workers
     where = f", on each of {workers} workers" if workers > 1 else ""
     names = _accelerators()[:each]

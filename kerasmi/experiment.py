@@ -347,7 +347,7 @@ def describe(
     Args:
         recipe: what to do.
         beside: folder that phantoms are kept in.
-        devices: that would share each batch.
+        devices: replicas of this process, as `run` takes them.
 
     Returns:
         Pairs of a name and a value: shapes, parameters, and where the data
@@ -356,6 +356,7 @@ def describe(
     Raises:
         DataError, RecipeError: what a run would refuse before it trains.
     """
+    devices *= cluster.here().number  # of all workers: nobody is waited for
     _check_devices(recipe, devices)
     dataset = build.existing_data(recipe, beside)
     if dataset is not None:

@@ -16,6 +16,7 @@ from benchmarks import resume
 from kerasmi import distribute, experiment, stages
 from kerasmi import recipe as recipes
 from kerasmi.cli import main as cli
+from kerasmi.cluster import Cluster
 from kerasmi.data import wire
 from kerasmi.data.dataset import Dataset
 from kerasmi.errors import DataError, RecipeError
@@ -444,6 +445,23 @@ def test_a_batch_that_devices_cannot_share_is_refused(runs):
     (line,) = done.stderr.strip().splitlines()
     assert "pretrain.batch_size: 15" in line
     assert not (runs / "uneven").exists()
+
+
+def test_a_dry_run_of_a_worker_refuses_what_all_of_them_would(
+    tmp_path, monkeypatch
+):
+    def joins():
+        pytest.fail("waits for the other worker")
+
+    both = Cluster(("127.0.0.1:1", "127.0.0.1:2"))
+    monkeypatch.setenv("TF_CONFIG", both.config())
+    monkeypatch.setattr(distribute, "_workers", joins)
+    asked = ("local_mine", "--dry-run", "--output", tmp_path / "run")
+    assert kerasmi_run(*asked).exit_code == 0
+    done = kerasmi_run(*asked, "pretrain.batch_size=15")
+    assert done.exit_code == 2
+    assert "15 images cannot be shared evenly by 2 devices" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "altered"])

@@ -178,7 +178,9 @@ def _assist(
         )
 
 
-def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
+def _start(
+    recipe: "Recipe", devices: int, deterministic: bool, join: bool = True
+) -> ModuleType:
     """Starts TensorFlow on its devices; everything noisy happens here."""
     with quiet(), starting.imports():
         import tensorflow as tf
@@ -188,7 +190,7 @@ def _start(recipe: "Recipe", devices: int, deterministic: bool) -> ModuleType:
         # its hints on retracing are for whoever writes a model
         tf.get_logger().setLevel("ERROR")
         distribute.set_intra_op_threads(recipe.intra_op_threads)
-        distribute.configure(devices)
+        distribute.configure(devices, join)
         if deterministic:
             distribute.make_deterministic()
         starting.start_tensorflow()
@@ -233,7 +235,8 @@ def _on_stderr(text: str) -> None:
 def _describe(
     run: "Run", devices: int, deterministic: bool, services: tuple[str, ...]
 ) -> None:
-    experiment = _start(run.recipe, devices, deterministic)
+    # without the other workers, who may never come
+    experiment = _start(run.recipe, devices, deterministic, join=False)
     if services:
         from kerasmi.data import service
 

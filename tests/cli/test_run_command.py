@@ -37,7 +37,7 @@ def played(monkeypatch):
         return [("pretrain", "2 epochs"), ("critic", "64-32-1")]
 
     experiment = types.SimpleNamespace(run=run, describe=describe)
-    monkeypatch.setattr(module, "_start", lambda *_: experiment)
+    monkeypatch.setattr(module, "_start", lambda *_, **__: experiment)
     experiment.calls = calls
     return experiment
 
@@ -287,7 +287,7 @@ def test_ctrl_c_says_what_was_saved(kerasmi, played):
 def many(monkeypatch):
     """An experiment that is played, for each run of a grid."""
     experiment = PlayedExperiment()
-    monkeypatch.setattr(module, "_start", lambda *_: experiment)
+    monkeypatch.setattr(module, "_start", lambda *_, **__: experiment)
     return experiment
 
 

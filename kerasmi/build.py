@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from kerasmi import drawing_phantom, losses, optimizers, recipe_schema
-from kerasmi.checkpoints import bert, reference
+from kerasmi.checkpoints import bert, reference, sources
 from kerasmi.critics import ConcatCritic, SeparableCritic
 from kerasmi.data import pipeline
 from kerasmi.data.augment import Augmentation
@@ -123,6 +123,24 @@ def text_encoder(
             f"{settings.max_tokens}"
         )
     return encoder
+
+
+def text_encoder_files(recipe: Recipe) -> dict[str, str | None]:
+    """A hash of the files of `text_encoder.path`, for `environment.json`.
+
+    Vocabulary and casing are read anew at every start of a pretraining.
+
+    Args:
+        recipe: its `text_encoder` section is used.
+
+    Returns:
+        `{"text_encoder_files": ...}`, see `sources.fingerprint`; nothing where
+        the recipe names no files.
+    """
+    path = recipe.text_encoder.path
+    if recipe.objective is None or path is None:
+        return {}
+    return {"text_encoder_files": sources.fingerprint(path)}
 
 
 def critic(recipe: Recipe) -> keras.layers.Layer:

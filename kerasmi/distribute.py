@@ -153,6 +153,7 @@ def facts() -> dict[str, Any]:
             "inter_op": threading.get_inter_op_parallelism_threads(),
         },
         "deterministic": bool(_asked),
+        "workers": cluster.here().number,
         "accelerators": _accelerators(),
     }
 

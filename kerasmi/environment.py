@@ -27,7 +27,11 @@ _PACKAGES = (
 
 # Settings of TensorFlow and its libraries that change roundings.
 _VARIABLES = (
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
     "ONEDNN_MAX_CPU_ISA",
     "TF_CUDNN_DETERMINISTIC",
     "TF_DETERMINISTIC_OPS",
@@ -57,9 +61,11 @@ _DECISIVE = (
     "variables",
     "threads",
     "devices",
+    "workers",
     "accelerators",
     "deterministic",
     "data_fingerprint",
+    "text_encoder_files",
 )
 
 

@@ -115,6 +115,7 @@ def _work(
         devices=devices,
         data=_account(dataset),
         **distribute.facts(),
+        **({} if run.is_done("pretrain") else build.text_encoder_files(recipe)),
     )
     _compare_starts(run, reporter)
     run.write_csv("labels.csv", labels.table1(dataset.images))

@@ -1,6 +1,8 @@
 """What `environment.json` says of a machine, and of two of them."""
 
-from kerasmi import environment
+import pytest
+
+from kerasmi import cluster, distribute, environment
 
 NOW = {
     "started": "2026-01-01",
@@ -19,10 +21,29 @@ def test_a_start_says_what_decides_roundings():
     assert found["packages"]["tensorflow"]
 
 
-def test_settings_of_tensorflow_are_told(monkeypatch):
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
-    found = environment.describe()["variables"]
-    assert found["TF_NUM_INTRAOP_THREADS"] == "1"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TF_NUM_INTRAOP_THREADS",
+        "ONEDNN_MAX_CPU_ISA",
+        "DNNL_MAX_CPU_ISA",
+        "ONEDNN_DEFAULT_FPMATH_MODE",
+        "DNNL_DEFAULT_FPMATH_MODE",
+        "NVIDIA_TF32_OVERRIDE",
+    ],
+)
+def test_settings_of_tensorflow_are_told(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert environment.describe()["variables"][name] == "1"
+
+
+def test_the_number_of_workers_is_told_of_two_starts(monkeypatch):
+    found = []
+    for workers in ((), ("host:1", "host:2")):
+        here = cluster.Cluster(workers)
+        monkeypatch.setattr(cluster, "here", lambda here=here: here)
+        found.append(distribute.facts())
+    assert environment.differences(*found) == [("workers", "1", "2")]
 
 
 def test_two_starts_alike_have_no_difference():

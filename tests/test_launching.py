@@ -212,6 +212,7 @@ def test_a_cluster_is_read_as_it_is_written():
     read = cluster.here({"TF_CONFIG": written.config()})
     assert read == written
     assert read.is_many
+    assert (read.number, Cluster().number) == (2, 1)
     assert not read.is_chief
     assert cluster.here({}) == Cluster()
     assert cluster.here({}).is_chief

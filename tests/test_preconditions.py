@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from bert_files import hugging_face
 from click.testing import CliRunner
 
 from kerasmi import distribute, experiment, preconditions, stages
@@ -290,6 +291,41 @@ def test_a_run_and_its_log_tell_its_devices_before_training(
     line = f"devices: {distribute.told(1)}"
     assert listener.messages[-1] == line
     assert sum(text.endswith(f" INFO {line}") for text in log) == 1
+
+
+def test_a_text_encoder_that_was_changed_is_told_where_it_is_read(
+    own, tmp_path, monkeypatch
+):
+    def stop(*_):
+        raise TrainingError("far enough")
+
+    monkeypatch.setattr(experiment, "_pretrained", stop)
+    bert = hugging_face(tmp_path / "bert")
+    recipe = recipes.load(
+        "mimic_cxr/local_mine",
+        (
+            *(f"data.path={own.path}", f"text_encoder.path={bert}"),
+            *("retrain.tasks=[findings]", "retrain.findings=[Edema]"),
+            *("pretrain.batch_size=8", "retrain.batch_size=8"),
+        ),
+    )
+    told = []
+    for _ in range(4):
+        listener = Listener()
+        with (
+            Run.create(tmp_path / "r", recipe, resume=True) as made,
+            pytest.raises(TrainingError, match="far enough"),
+        ):
+            experiment.run(recipe, made, listener)
+        told.append([w for w in listener.warnings if "start is not" in w])
+        if len(told) == 2:
+            (bert / "tokenizer_config.json").write_text("{}")
+        if len(told) == 3:
+            # from here on it is not read
+            made.mark_done("pretrain")
+            (bert / "vocab.txt").unlink()
+    assert [len(each) for each in told] == [0, 0, 1, 0]
+    assert "text_encoder_files: " in told[2][0]
 
 
 @pytest.mark.parametrize(("size", "told"), [(128, 1), (64, 0), (32, 0)])

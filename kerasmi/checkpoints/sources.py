@@ -1,6 +1,9 @@
 """Where the tensors of a BERT lie, and what they are called there."""
 
+import glob
+import hashlib
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,17 @@ _FILES = {"model.safetensors": HUGGING_FACE, "pytorch_model.bin": PYTORCH}
 _SUFFIXES = {".safetensors": HUGGING_FACE, ".bin": PYTORCH, ".pt": PYTORCH}
 # TensorFlow's optimizers keep these beside the weights
 _SLOTS = ("adam_m", "adam_v", "global_step", "Adam", "Adam_1")
+# what else a text encoder is read from, in the folder of its weights
+_BESIDE = (
+    "config.json",
+    "bert_config.json",
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "assets/tokenizer/vocabulary.txt",
+    "model.weights.h5",
+)
+_SMALL, _END = 2**22, 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,47 @@ def _only_checkpoint(folder: Path) -> Source:
     raise CheckpointError(
         f"{folder}: no weights: expected {', '.join(_FILES)} or model.ckpt-*"
     )
+
+
+def fingerprint(path: Path) -> str | None:
+    """A hash of the files that a text encoder is read from; in little time.
+
+    Of a file up to 4 MiB, as vocabularies and configurations are, all bytes
+    count; of a larger one its size, and the first and the last MiB. In these
+    are the first weights, and the checksums of all that a `.keras` file holds.
+
+    Args:
+        path: a folder or file, as `bert.read` takes it.
+
+    Returns:
+        16 hexadecimal digits, the same wherever the files lie; None where
+        there are none.
+    """
+    files = [file for file in _files(path) if file.is_file()]
+    found = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        found.update(f"{file.name} {size}\n".encode())
+        with open(file, "rb") as content:
+            if size > _SMALL:
+                found.update(content.read(_END))
+                content.seek(-_END, os.SEEK_END)
+            found.update(content.read())
+    return found.hexdigest()[:16] if files else None
+
+
+def _files(path: Path) -> list[Path]:
+    """Those that a text encoder is read from, some of which may not be."""
+    if path.suffix == ".keras":
+        return [path]
+    beside = path if path.is_dir() else path.parent
+    files = [beside / name for name in _BESIDE]
+    try:
+        weights = find(path).weights
+    except CheckpointError:  # a preset of KerasHub, or what is refused later
+        return files
+    parts = weights.parent.glob(f"{glob.escape(weights.name)}.*")
+    return [*files, weights, *sorted(parts)]
 
 
 def tensors(source: Source) -> dict[str, np.ndarray]:

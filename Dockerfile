@@ -2,8 +2,8 @@
 # GPU:  docker build -t kerasmi:gpu --build-arg BASE=tensorflow/tensorflow:2.16.2-gpu --build-arg EXTRAS=dicom .
 # Run:  mkdir -p runs && docker run --rm -v "$PWD/runs:/home/kerasmi/runs" kerasmi run local_mine
 #       (where there is no folder docker makes it, as root's: uid 1000 could not write)
-# GPUs: docker run --rm --gpus all -v "$PWD/runs:/home/kerasmi/runs" kerasmi:gpu run local_mine
-#       (not tried by anyone yet)
+# GPUs: docker run --rm --gpus all --shm-size=1g -v "$PWD/runs:/home/kerasmi/runs" kerasmi:gpu run local_mine
+#       (several GPUs talk through shared memory, 64 MB by default; not tried by anyone yet)
 ARG BASE=python:3.11-slim
 FROM ${BASE}
 

@@ -13,8 +13,8 @@ COPY . /opt/kerasmi
 RUN python3 -m pip install "/opt/kerasmi[${EXTRAS}]" && rm -rf /opt/kerasmi
 
 # Not root: what a run writes belongs to this user. Give --user "$(id -u)" to
-# write into a mounted folder of your own.
-RUN useradd --create-home --uid 1000 kerasmi
+# write into a mounted folder of your own: Ubuntu's useradd would keep it out.
+RUN useradd --create-home --uid 1000 kerasmi && chmod 755 /home/kerasmi
 USER kerasmi
 WORKDIR /home/kerasmi
 RUN mkdir runs

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from kerasmi import round_numbers
 from kerasmi.data import augment, images, texts
 from kerasmi.data.dataset import Dataset
 from kerasmi.data.records import read
@@ -58,10 +59,15 @@ class Examples:
             texts.HELD_OUT_BUCKETS,
         )
         self._figure: Figure | None = None
-        self.inputs = {
+        inputs = {
             "images": augment.load(tf.constant(pngs), self.size),
             "token_ids": token_ids,
             "padding_mask": mask,
+        }
+        # few have one sentence: a network would meet other shapes for them
+        self.inputs = {
+            name: round_numbers.filled(each, round_numbers.power_of_two)
+            for name, each in inputs.items()
         }
 
     def draw(self, model: ImageTextModel) -> Figure:

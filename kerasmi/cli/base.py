@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
+from kerasmi.cli import starting
 from kerasmi.errors import KerasmiError
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -87,6 +88,7 @@ class Cli(Nouns):
         """Runs the command line and exits."""
         args = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
+        starting.set_up_libraries()
         try:
             status = super().main(args, prog_name, **options)
         except Exception as error:

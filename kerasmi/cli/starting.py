@@ -10,10 +10,25 @@ from types import ModuleType
 from kerasmi.cli.quiet import quiet
 
 
+# What libraries read as they are loaded; the environment's own values stand.
+_SETTINGS = {
+    # else oneDNN sets up each gradient of a convolution anew at every step
+    "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": "0",
+    # numpy's other threads spin after each product, on cores that have work;
+    # and what it computes does not depend on how many cores there are
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def set_up_libraries() -> None:
+    """Puts kerasmi's settings into the environment, before any is loaded."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
 def library(name: str) -> ModuleType:
     """Imports `kerasmi.NAME` and starts TensorFlow on its devices."""
-    # else oneDNN sets up each gradient of a convolution anew at every step
-    os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
+    set_up_libraries()
     with quiet(), imports():
         import tensorflow as tf
 

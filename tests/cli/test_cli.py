@@ -131,21 +131,50 @@ def test_tensorflow_does_not_talk_amid_the_progress():
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "0"), ("1", "1")])
-def test_gradients_of_convolutions_are_set_up_once_unless_told(
-    own, expected, monkeypatch
+_STARTED = """
+import os, sys
+from kerasmi.cli import main, starting
+from threadpoolctl import threadpool_info
+
+def told():
+    of_numpy = [p for p in threadpool_info() if "numpy" in p["filepath"]]
+    threads = [pool["num_threads"] for pool in of_numpy]
+    print(os.environ["TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE"], *threads)
+    os._exit(0)
+
+starting.start_tensorflow = told
+sys.stdout.reconfigure(write_through=True)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "local_mine"),
+        ("run", "tables"),
+        ("selftest", "local_mine"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("own", [False, True])
+def test_libraries_are_set_up_before_they_are_loaded_unless_told(
+    command, own, tmp_path, monkeypatch
 ):
-    name = "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE"
-    monkeypatch.setenv(name, own or "")
-    if own is None:
-        monkeypatch.delenv(name)
-    # TensorFlow reads it as it is first used
-    started = []
-    monkeypatch.setattr(
-        starting, "start_tensorflow", lambda: started.append(os.environ[name])
+    names = "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "OPENBLAS_NUM_THREADS"
+    for name, value in zip(names, ("1", "2"), strict=True):
+        monkeypatch.delenv(name, raising=False)
+        if own:
+            monkeypatch.setenv(name, value)
+    answer = subprocess.run(
+        [sys.executable, "-c", _STARTED, *command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
-    starting.library("side_by_side")
-    assert started == [expected]
+    told = answer.stdout.splitlines()[-1:]
+    cores = len(os.sched_getaffinity(0))
+    assert told == [f"1 {min(2, cores)}" if own else "0 1"], answer
 
 
 # ls

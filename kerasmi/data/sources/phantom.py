@@ -36,8 +36,8 @@ from kerasmi.data.sources.phantom_thorax import thorax
 SIZES = (64, 128, 256)
 SOURCE = "phantom"
 # Probabilities of 1, 2, 3 studies a subject and images a study.
-_STUDIES = (0.80, 0.14, 0.06)
-_IMAGES = (0.84, 0.13, 0.03)
+_STUDIES = np.cumsum((0.80, 0.14, 0.06))
+_IMAGES = np.cumsum((0.84, 0.13, 0.03))
 _VIEWS = ("PA", "AP")
 _AT_ONCE = 8  # subjects that a worker draws in one go
 
@@ -161,17 +161,23 @@ def studies(phantom: Phantom, split: str, number: int) -> list[Study]:
     generator = stream(phantom, split, number)
     anatomy = Anatomy.draw(generator)
     found, acuity = [], None
-    for _ in range(1 + int(generator.choice(3, p=_STUDIES))):
+    for _ in range(_number(generator, _STUDIES)):
         acuity = draw_acuity(generator, acuity)
         statuses = draw_statuses(generator, acuity)
         report = phantom_report.write(statuses, generator)
         view = _VIEWS[int(generator.integers(2))]
         exposures = tuple(
             Acquisition.draw(generator, view)
-            for _ in range(1 + int(generator.choice(3, p=_IMAGES)))
+            for _ in range(_number(generator, _IMAGES))
         )
         found.append(Study(anatomy, statuses, report, exposures))
     return found
+
+
+def _number(generator: np.random.Generator, steps: Array) -> int:
+    """Draws 1, 2, ...: as `generator.choice` does, without its checks."""
+    steps = steps / steps[-1]
+    return 1 + int(steps.searchsorted(generator.random(), side="right"))
 
 
 def draw(
@@ -252,12 +258,11 @@ def _record(
 
 
 def _regions(where: dict[Status, bytes]) -> dict[str, bytes]:
-    return {
-        name: _union(
-            [w for status, w in where.items() if name in status.findings]
-        )
-        for name in PATHOLOGY9
-    }
+    masks: dict[str, list[bytes]] = {name: [] for name in PATHOLOGY9}
+    for status, mask in where.items():
+        for name in status.findings:
+            masks[name].append(mask)
+    return {name: _union(found) for name, found in masks.items()}
 
 
 def _union(masks: list[bytes]) -> bytes:

@@ -10,11 +10,12 @@ from kerasmi.data.sources.phantom_image import (
     ellipse,
     gaussian,
     grain,
+    positive,
     ramp,
     stroke,
 )
 from kerasmi.data.sources.phantom_status import Status
-from kerasmi.data.sources.phantom_thorax import HEART_DENSITY, heart_mask
+from kerasmi.data.sources.phantom_thorax import HEART_DENSITY
 
 Generator = np.random.Generator
 # Centres of the lung zones: distance from the midline, y.
@@ -94,10 +95,12 @@ def _effusion(frame: Frame, status: Status, draw: Generator) -> Array:
     angle = frame.diaphragm(side, frame.anatomy.width)
     height = _FLUID_HEIGHTS[status.grade - 1] * draw.uniform(0.85, 1.15)
     # The meniscus climbs towards the wall.
-    climb = 0.6 + 0.4 * np.clip(out / frame.anatomy.width, 0, 1.2) ** 3
+    climb = (
+        0.6 + 0.4 * np.minimum(positive(out / frame.anatomy.width), 1.2) ** 3
+    )
     level = angle - height * climb
     fluid = ramp(frame.y - level, 0.06)
-    seen = frame.lungs[side] * (1 - 0.85 * heart_mask(frame, 1.0))
+    seen = frame.lungs[side] * (1 - 0.85 * frame.normal_heart)
     return draw.uniform(0.30, 0.42) * fluid * seen
 
 
@@ -115,7 +118,7 @@ def _pneumothorax(frame: Frame, status: Status, draw: Generator) -> Array:
 
 def _cardiomegaly(frame: Frame, status: Status, draw: Generator) -> Array:
     size = _HEART_SIZES[status.grade - 1] + draw.uniform(-0.06, 0.06)
-    wider = heart_mask(frame, size) - heart_mask(frame, 1.0)
+    wider = frame.heart(size) - frame.normal_heart
     return HEART_DENSITY * frame.air * wider
 
 
@@ -144,9 +147,11 @@ def _curve(*points: tuple[float, float]) -> Array:
     """Returns a smooth line through the points, (K, 2)."""
     path = np.asarray(points, np.float32)
     for _ in range(2):  # Chaikin's corner cutting
-        a, b = path[:-1], path[1:]
-        cut = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], 1)
-        path = np.concatenate([path[:1], cut.reshape(-1, 2), path[-1:]])
+        cut = np.empty((2 * len(path), 2), np.float32)
+        cut[0], cut[-1] = path[0], path[-1]
+        cut[1:-1:2] = 0.75 * path[:-1] + 0.25 * path[1:]
+        cut[2:-1:2] = 0.25 * path[:-1] + 0.75 * path[1:]
+        path = cut
     return path
 
 

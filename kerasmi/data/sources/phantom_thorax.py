@@ -1,5 +1,7 @@
 """The phantom's thorax without a finding, as a sum of attenuations."""
 
+import functools
+
 import numpy as np
 
 from kerasmi.data.sources.phantom_image import (
@@ -8,31 +10,14 @@ from kerasmi.data.sources.phantom_image import (
     ellipse,
     gaussian,
     grain,
+    positive,
+    power,
     ramp,
 )
 
 HEART_DENSITY = 0.42  # what the heart adds where there would be lung
-
-
-def heart_mask(frame: Frame, size: float) -> Array:
-    """Returns the shadow of a heart.
-
-    Args:
-        frame: Where to draw it.
-        size: Of its axes, as a multiple of the subject's normal heart.
-
-    Returns:
-        (size, size) of the frame, in [0, 1].
-    """
-    anatomy, taken = frame.anatomy, frame.taken
-    size = size * anatomy.heart * taken.magnification
-    x = frame.x - (anatomy.heart_x + taken.turn + 0.06 * (size - 1))
-    y = frame.y - (frame.dome("right") - 0.17)
-    cos, sin = np.cos(0.5), np.sin(0.5)
-    long, short = 0.37 * size, 0.265 * size
-    return ellipse(
-        cos * x + sin * y, cos * y - sin * x, long, short, frame.soft + 0.04
-    )
+_FAN = np.linspace(-1.35, 1.45, 9)  # mean angles of a lung's vessels
+_SPREAD = (0.1, 0.5)  # standard deviations of their angle and their bend
 
 
 def thorax(frame: Frame) -> Array:
@@ -49,7 +34,7 @@ def thorax(frame: Frame) -> Array:
     dense = anatomy.thickness + 0.10 * below - 0.05 * ramp(-0.5 - y, 0.8)
     picture: Array = body * dense
     picture -= frame.air * (0.47 - 0.05 * y)
-    picture += HEART_DENSITY * frame.air * heart_mask(frame, 1.0)
+    picture += HEART_DENSITY * frame.air * frame.normal_heart
     picture += _mediastinum(frame) + _bones(frame, out, diaphragm)
     picture += _vessels(frame)
     picture += _grain(frame)
@@ -68,7 +53,7 @@ def thorax(frame: Frame) -> Array:
 def _body(frame: Frame, out: Array) -> Array:
     """Soft tissue: the shoulders fall away from the neck."""
     y = frame.y
-    shoulder = -0.98 + 0.26 * np.maximum(out - 0.24, 0) ** 1.3
+    shoulder = -0.98 + 0.26 * power(out - 0.24, 1.3)
     neck = ramp(0.30 - out, 0.1)
     side = 1.05 - 0.09 * ramp(y + 0.1, 0.6)
     inside = np.maximum(ramp(y - shoulder, 0.07), neck)
@@ -110,15 +95,11 @@ def _bones(frame: Frame, out: Array, diaphragm: Array) -> Array:
         # The cortex is denser than the marrow.
         return body * (0.65 + 0.7 * (off / half) ** 2)
 
-    behind = ribs(
-        0.62 * np.maximum(out - 0.2, 0) ** 2, anatomy.rib_spacing, 0.033
-    )
-    front = ribs(
-        0.85 * np.maximum(1 - out, 0) ** 1.3, 1.1 * anatomy.rib_spacing, 0.036
-    )
+    behind = ribs(0.62 * positive(out - 0.2) ** 2, anatomy.rib_spacing, 0.033)
+    front = ribs(0.85 * power(1 - out, 1.3), 1.1 * anatomy.rib_spacing, 0.036)
     front *= ramp(out - 0.38, 0.3)
     picture = 0.06 * spine + anatomy.ribs * cage * (behind + 0.6 * front)
-    collar = -0.60 - 0.22 * np.maximum(out - 0.1, 0) + 0.03 * np.sin(9 * out)
+    collar = -0.60 - 0.22 * positive(out - 0.1) + 0.03 * np.sin(9 * out)
     clavicle = ramp(0.036 - abs(y - collar), soft) * ramp(out - 0.08, 0.04)
     clavicle *= ramp(0.86 - out, 0.05)
     blade = ellipse(out - 0.86, y + 0.32, 0.15, 0.30, 0.06) * (y > -0.6)
@@ -134,27 +115,37 @@ def _grain(frame: Frame) -> Array:
 
 def _vessels(frame: Frame) -> Array:
     """Vessels that fan out from the hila and fade."""
-    generator = np.random.default_rng(frame.anatomy.seed)
     picture = np.zeros(frame.x.size, np.float32)
-    for side, height in (("right", 0.03), ("left", 0.08)):
+    fans = _fans(frame.anatomy.seed)
+    for side, height, (starts, bends) in zip(
+        ("right", "left"), (0.03, 0.08), fans, strict=True
+    ):
         # There is none outside of the lung.
         lung = frame.lungs[side].ravel()
-        seen = np.flatnonzero(lung)
+        seen = np.flatnonzero(lung != 0)
         across = frame.outward(side).ravel()[seen] - 0.17
         down = frame.y.ravel()[seen] + height
         reach = np.sqrt(across**2 + down**2)
         angle = np.arctan2(down, across)
-        width = 0.032 - 0.036 * reach
         fade = lung[seen] * ramp(reach - 0.10, 0.12)
         fade *= 1 - 0.8 * np.minimum(reach, 1)
-        starts, bends = np.array(
-            [
-                (at + generator.normal(0, 0.1), generator.normal(0, 0.5))
-                for at in np.linspace(-1.35, 1.45, 9)
-            ],
-            np.float32,
-        ).T[..., None]
-        off = abs(angle - starts - bends * reach) * reach
-        drawn = fade * ramp(width - off, 0.04).max(axis=0)
-        picture[seen] = np.maximum(picture[seen], drawn)
+        # The nearest vessel is the one that is seen.
+        off = angle - starts
+        off -= bends * reach
+        np.absolute(off, off)
+        off = np.minimum.reduce(off) * reach
+        picture[seen] = fade * ramp(0.032 - 0.036 * reach - off, 0.04)
     return frame.anatomy.vessels * picture.reshape(frame.x.shape)
+
+
+@functools.lru_cache(maxsize=1)  # the images of a subject have the same
+def _fans(seed: int) -> Array:
+    """Draws the vessels of a subject: angles and bends, in radians.
+
+    Returns:
+        (2, 2, 9, 1): right and left, angle and bend, vessel.
+    """
+    drawn = np.random.default_rng(seed).standard_normal((2, 9, 2))
+    drawn *= _SPREAD
+    drawn[..., 0] += _FAN
+    return drawn.astype(np.float32).swapaxes(1, 2)[..., None]

@@ -1,7 +1,10 @@
 """The phantom: its records, its words, its pictures and what they share."""
 
 import dataclasses
+import hashlib
 import io
+import itertools
+import pathlib
 import re
 
 import numpy as np
@@ -17,11 +20,20 @@ from kerasmi.data.schema import (
 )
 from kerasmi.data.sources import phantom as source
 from kerasmi.data.sources.phantom import Phantom, Study, generate
-from kerasmi.data.sources.phantom_image import Acquisition, Anatomy, Frame
+from kerasmi.data.sources.phantom_image import (
+    Acquisition,
+    Anatomy,
+    Frame,
+    power,
+    stroke,
+)
 from kerasmi.data.sources.phantom_report import Report, write
 from kerasmi.data.sources.phantom_status import Status
 
 LABELS = (*PATHOLOGY9, EDEMA_SEVERITY)
+# Drawn by the code of b8f5803: between them every finding of every grade.
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "phantom.png"
+GOLDEN_SUBJECTS = (5, 32, 106, 127, 216)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +87,60 @@ def test_another_seed_gives_other_subjects(records):
 def test_the_number_of_workers_does_not_change_a_byte():
     phantom = Phantom(train=30, validation=5, test=7)
     assert list(generate(phantom, workers=2)) == list(generate(phantom))
+
+
+def test_subjects_are_the_same_drawn_alone_and_with_others(train):
+    alone = (source.subject(Phantom(), "train", i) for i in range(8))
+    several = [record for subject in alone for record in subject]
+    assert several == train[: len(several)]
+
+
+def test_pictures_are_the_golden_ones():
+    kinds = set()
+    found = []
+    for number in GOLDEN_SUBJECTS:
+        for one in source.studies(Phantom(), "train", number):
+            kinds.update((s.kind, s.grade) for s in one.statuses)
+        found += source.subject(Phantom(), "train", number)
+    assert len(kinds) == 19
+    golden = np.asarray(Image.open(GOLDEN)).astype(int)
+    off = np.concatenate([picture(record) for record in found]) - golden
+    # The same bytes on one machine; another may round a pixel otherwise.
+    assert abs(off).max() <= 1
+    assert np.count_nonzero(off) <= 4
+
+
+def test_all_but_the_pictures_is_golden():
+    told = [
+        dataclasses.astuple(dataclasses.replace(record, image=b""))
+        for number in GOLDEN_SUBJECTS
+        for record in source.subject(Phantom(), "train", number)
+    ]
+    assert hashlib.sha256(repr(told).encode()).hexdigest() == (
+        "c93c990c4ac568b0c341aad8d02ffdfb2985bab0b4187e0b952677b2cfa5300f"
+    )
+
+
+def test_a_line_is_drawn_wherever_it_reaches():
+    size = 40
+    side = np.linspace(-1, 1, size, dtype=np.float32)
+    x, y = np.meshgrid(side, side)
+    corners = np.array([(-0.6, -0.7), (0.1, 0.2), (0.5, -0.1)], np.float32)
+    drawn = stroke(x, y, corners, 0.2, 0.05)
+    off = np.full((size, size), np.inf)
+    for a, b in itertools.pairwise(corners.astype(float)):
+        for part in np.linspace(0, 1, 2000):
+            at = a + part * (b - a)
+            off = np.minimum(off, np.hypot(x - at[0], y - at[1]))
+    expected = np.clip((0.1 - off) / 0.05 + 0.5, 0, 1)
+    np.testing.assert_allclose(drawn, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_power_of_0_is_lost_in_what_it_is_added_to(dtype):
+    base = np.linspace(-1, 2, 64, dtype=dtype).reshape(8, 8)
+    expected = np.maximum(base, 0) ** 1.3
+    np.testing.assert_array_equal(1 + power(base, 1.3), 1 + expected)
 
 
 def test_a_larger_split_begins_with_the_smaller_one(train):

@@ -10,7 +10,7 @@ from kerasmi.data.sources.phantom_image import (
     ellipse,
     gaussian,
     grain,
-    positive,
+    power,
     ramp,
     stroke,
 )
@@ -95,9 +95,8 @@ def _effusion(frame: Frame, status: Status, draw: Generator) -> Array:
     angle = frame.diaphragm(side, frame.anatomy.width)
     height = _FLUID_HEIGHTS[status.grade - 1] * draw.uniform(0.85, 1.15)
     # The meniscus climbs towards the wall.
-    climb = (
-        0.6 + 0.4 * np.minimum(positive(out / frame.anatomy.width), 1.2) ** 3
-    )
+    climb = power(np.minimum(out / frame.anatomy.width, 1.2), 3)
+    climb = 0.6 + 0.4 * climb
     level = angle - height * climb
     fluid = ramp(frame.y - level, 0.06)
     seen = frame.lungs[side] * (1 - 0.85 * frame.normal_heart)

@@ -7,7 +7,9 @@ maps them to the image, so a picture of any size shows the same thorax.
 
 import functools
 import io
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -110,7 +112,24 @@ class Acquisition:
         )
 
 
-def ramp(distance: Array, width: float) -> Array:
+# A number for one picture; for B pictures at once a (B, 1, 1) column of them.
+Number = float | Array
+
+
+def like(picture: Array, number: Number) -> Array:
+    """Returns the number in the dtype of the picture it is used on.
+
+    NumPy does so itself for a number, but not for a column of them.
+    """
+    return np.asarray(number, picture.dtype)
+
+
+def column(numbers: Iterable[float]) -> Array:
+    """Returns one number for each of B pictures, (B, 1, 1)."""
+    return np.array(list(numbers))[:, None, None]
+
+
+def ramp(distance: Array, width: Number) -> Array:
     """Returns 0 to 1 as `distance` goes from `-width/2` to `width/2`.
 
     Args:
@@ -120,7 +139,7 @@ def ramp(distance: Array, width: float) -> Array:
     Returns:
         (size, size) in [0, 1].
     """
-    gray = distance * np.float32(1 / width)
+    gray: Array = distance * np.asarray(1 / width, np.float32)
     gray += _HALF
     return _unit(gray)
 
@@ -140,7 +159,7 @@ def positive(values: Array) -> Array:
 
 def _bounds(values: Array) -> tuple[Array, Array]:
     """Returns 0 and 1 in the shape of `values`: NumPy is slow with numbers."""
-    if values.ndim == 2:
+    if values.ndim > 1:
         return _all_0_and_1(values.shape, values.dtype.char)
     count = values.size
     # The lengths differ from call to call: a few are kept, and cut.
@@ -192,7 +211,7 @@ def gaussian(x: Array, y: Array, width: float, height: float) -> Array:
 
 
 def ellipse(
-    x: Array, y: Array, width: float, height: float, soft: float
+    x: Array, y: Array, width: Number, height: Number, soft: Number
 ) -> Array:
     """Returns 1 inside an ellipse of these half axes and 0 outside.
 
@@ -206,11 +225,11 @@ def ellipse(
     """
     radius = _squared(x, y, width, height)
     np.sqrt(radius, out=radius)
-    return ramp((1 - radius) * min(width, height), soft)
+    return ramp((1 - radius) * like(radius, np.minimum(width, height)), soft)
 
 
-def _squared(x: Array, y: Array, width: float, height: float) -> Array:
-    across, down = x / width, y / height
+def _squared(x: Array, y: Array, width: Number, height: Number) -> Array:
+    across, down = x / like(x, width), y / like(y, height)
     across *= across
     down *= down
     return across + down
@@ -289,36 +308,90 @@ def _between(cells: int, size: int) -> Array:
     return weights.astype(np.float32)
 
 
+def _columns(of_each: Sequence[Any]) -> Any:
+    """Returns Anatomies or Acquisitions as one, with columns for numbers."""
+    first = of_each[0]
+    numbers = [k for k, v in vars(first).items() if isinstance(v, float)]
+    found = {k: column(getattr(one, k) for one in of_each) for k in numbers}
+    return replace(first, **found)
+
+
 @functools.lru_cache(maxsize=4)
 def _pixels(size: int) -> Array:
     """Returns where the pixels of a side are, (size,) from -1 to 1."""
     return (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
 
 
+def _coordinates(taken: Acquisition, size: int) -> tuple[Array, Array]:
+    """Returns x and y of the pixels in the thorax, (size, size) each."""
+    at = _pixels(size)
+    across, down = (
+        at[None, :] - taken.shift[0],
+        at[:, None] - taken.shift[1],
+    )
+    cos, sin = np.cos(taken.rotation), np.sin(taken.rotation)
+    scale = np.float32(taken.scale)
+    x = (cos * across + sin * down) / scale
+    y = (cos * down - sin * across) / (scale * taken.aspect)
+    return x.astype(np.float32, copy=False), y.astype(np.float32, copy=False)
+
+
 class Frame:
     """The thorax's coordinates at each pixel, and the lungs in them.
+
+    Of one picture, or of B at once: then arrays are (B, size, size) and
+    the numbers of `anatomy` and `taken` columns.
 
     Attributes:
         x, y: (size, size) coordinates of the pixels.
         soft: Width of a sharp edge: about a pixel.
         lungs: `"right"` and `"left"` to (size, size) masks in [0, 1].
+        air: (size, size), both lungs.
     """
 
     def __init__(self, anatomy: Anatomy, taken: Acquisition, size: int):
         self.anatomy, self.taken, self.size = anatomy, taken, size
-        at = _pixels(size)
-        across, down = (
-            at[None, :] - taken.shift[0],
-            at[:, None] - taken.shift[1],
-        )
-        cos, sin = np.cos(taken.rotation), np.sin(taken.rotation)
-        scale = np.float32(taken.scale)
-        x = (cos * across + sin * down) / scale
-        y = (cos * down - sin * across) / (scale * taken.aspect)
-        self.x = x.astype(np.float32, copy=False)
-        self.y = y.astype(np.float32, copy=False)
+        self.x, self.y = _coordinates(taken, size)
+        self._find_lungs()
+
+    @classmethod
+    def stack(
+        cls, pairs: Sequence[tuple[Anatomy, Acquisition]], size: int
+    ) -> "Frame":
+        """Returns the frame of B pictures.
+
+        Args:
+            pairs: The subject and the exposure of each.
+            size: Pixels of a side.
+        """
+        frame = cls.__new__(cls)
+        anatomies, exposures = zip(*pairs, strict=True)
+        frame.anatomy, frame.taken = _columns(anatomies), _columns(exposures)
+        frame.size = size
+        places = [_coordinates(taken, size) for taken in exposures]
+        frame.x, frame.y = (np.stack(z) for z in zip(*places, strict=True))
+        frame._find_lungs()
+        return frame
+
+    def pictures(
+        self, pairs: Sequence[tuple[Anatomy, Acquisition]]
+    ) -> Iterator["Frame"]:
+        """Yields the frame of each picture that was stacked."""
+        for i, (anatomy, taken) in enumerate(pairs):
+            frame = type(self).__new__(type(self))
+            frame.anatomy, frame.taken = anatomy, taken
+            frame.size, frame.soft = self.size, float(self.soft[i, 0, 0])
+            frame.x, frame.y, frame.air = self.x[i], self.y[i], self.air[i]
+            frame._walls = self._walls[0][i], self._walls[1][i]
+            frame._outward = {s: a[i] for s, a in self._outward.items()}
+            frame.lungs = {s: a[i] for s, a in self.lungs.items()}
+            frame.normal_heart = self.normal_heart[i]
+            yield frame
+
+    def _find_lungs(self) -> None:
         self._outward = {"right": -self.x, "left": self.x}
-        self.soft = max(2 / size / taken.scale, 0.012)
+        soft = 2 / self.size / self.taken.scale
+        self.soft: Any = np.maximum(soft, 0.012)
         self._walls = self._wall(self.y), self._inner(self.y)
         self.lungs = {
             s: self.lung(s, self.outward(s)) for s in ("right", "left")
@@ -353,8 +426,9 @@ class Frame:
         """
         anatomy, taken = self.anatomy, self.taken
         size = size * anatomy.heart * taken.magnification
-        x = self.x - (anatomy.heart_x + taken.turn + 0.06 * (size - 1))
-        y = self.y - (self.dome("right") - 0.17)
+        across = anatomy.heart_x + taken.turn + 0.06 * (size - 1)
+        x = self.x - like(self.x, across)
+        y = self.y - like(self.y, self.dome("right") - 0.17)
         cos, sin = np.cos(0.5), np.sin(0.5)
         long, short = 0.37 * size, 0.265 * size
         soft = self.soft + 0.04
@@ -373,12 +447,13 @@ class Frame:
         return self._walls[0] if y is self.y else self._wall(y)
 
     def _wall(self, y: Array) -> Array:
-        depth = _unit((y - self.anatomy.apex) / 0.95)
-        return self.anatomy.width * np.sqrt(1 - power(1 - depth, 2.6))
+        depth = _unit((y - like(y, self.anatomy.apex)) / 0.95)
+        bow = np.sqrt(1 - power(1 - depth, 2.6))
+        return like(y, self.anatomy.width) * bow
 
     def _inner(self, y: Array) -> Array:
         """How near to the midline they reach."""
-        depth = _unit((y - self.anatomy.apex) / 0.6)
+        depth = _unit((y - like(y, self.anatomy.apex)) / 0.6)
         return np.float32(0.125) + 0.17 * power(1 - depth, 3)
 
     def lung(self, side: str, out: Array, y: Array | None = None) -> Array:

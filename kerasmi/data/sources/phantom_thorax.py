@@ -7,9 +7,11 @@ import numpy as np
 from kerasmi.data.sources.phantom_image import (
     Array,
     Frame,
+    Number,
     ellipse,
     gaussian,
     grain,
+    like,
     positive,
     power,
     ramp,
@@ -21,13 +23,13 @@ _SPREAD = (0.1, 0.5)  # standard deviations of their angle and their bend
 
 
 def thorax(frame: Frame) -> Array:
-    """Returns the attenuation of a thorax without a finding.
+    """Returns the attenuation of what is large in a thorax without a finding.
 
-    (size, size) of the frame: 0 is air, about 1 white; `expose` makes the
-    picture of it.
+    (size, size) of the frame, or (B, size, size): 0 is air, about 1 white.
+    `details` adds the rest, and `expose` makes the picture of it.
     """
-    x, y, anatomy = frame.x, frame.y, frame.anatomy
-    out = abs(x)
+    y, anatomy = frame.y, frame.anatomy
+    out = abs(frame.x)
     body = _body(frame, out)
     diaphragm = frame.diaphragm("right", out)
     below = ramp(y - diaphragm, 0.12)
@@ -36,6 +38,13 @@ def thorax(frame: Frame) -> Array:
     picture -= frame.air * (0.47 - 0.05 * y)
     picture += HEART_DENSITY * frame.air * frame.normal_heart
     picture += _mediastinum(frame) + _bones(frame, out, diaphragm)
+    return picture
+
+
+def details(frame: Frame, picture: Array) -> Array:
+    """Adds to one `thorax`, (size, size), what is its own; in place."""
+    x, y, anatomy = frame.x, frame.y, frame.anatomy
+    out = abs(x)
     picture += _vessels(frame)
     picture += _grain(frame)
     crowded = gaussian(out - 0.30, y, 0.20, 0.30)
@@ -64,7 +73,8 @@ def _body(frame: Frame, out: Array) -> Array:
 
 def _mediastinum(frame: Frame) -> Array:
     """Spine, great vessels, hila and the dark windpipe."""
-    x, y, anatomy = frame.x - frame.taken.turn, frame.y, frame.anatomy
+    y, anatomy = frame.y, frame.anatomy
+    x = frame.x - like(frame.x, frame.taken.turn)
     air, off = frame.air, abs(x)
     picture: Array = 0.10 * ramp(0.15 - off, 0.10)
     knob = ellipse(x - 0.14, y + 0.34, anatomy.aorta, 0.10, 0.05)
@@ -88,8 +98,11 @@ def _bones(frame: Frame, out: Array, diaphragm: Array) -> Array:
     cage = ramp(frame.wall(y) + 0.05 - out, soft + 0.03)
     cage *= ramp(diaphragm + 0.25 - y, 0.5)
 
-    def ribs(curve: Array, spacing: float, half: float) -> Array:
-        phase = (y - curve) / spacing + anatomy.rib_phase
+    bright, begin = like(out, anatomy.ribs), like(out, anatomy.rib_phase)
+
+    def ribs(curve: Array, apart: Number, half: float) -> Array:
+        spacing = like(out, apart)
+        phase = (y - curve) / spacing + begin
         off = abs(phase - np.floor(phase) - 0.5) * spacing
         body = ramp(half - off, soft)
         # The cortex is denser than the marrow.
@@ -98,13 +111,15 @@ def _bones(frame: Frame, out: Array, diaphragm: Array) -> Array:
     behind = ribs(0.62 * positive(out - 0.2) ** 2, anatomy.rib_spacing, 0.033)
     front = ribs(0.85 * power(1 - out, 1.3), 1.1 * anatomy.rib_spacing, 0.036)
     front *= ramp(out - 0.38, 0.3)
-    picture = 0.06 * spine + anatomy.ribs * cage * (behind + 0.6 * front)
+    picture = 0.06 * spine + bright * cage * (behind + 0.6 * front)
     collar = -0.60 - 0.22 * positive(out - 0.1) + 0.03 * np.sin(9 * out)
     clavicle = ramp(0.036 - abs(y - collar), soft) * ramp(out - 0.08, 0.04)
     clavicle *= ramp(0.86 - out, 0.05)
     blade = ellipse(out - 0.86, y + 0.32, 0.15, 0.30, 0.06) * (y > -0.6)
     joint = ellipse(out - 0.98, y + 0.64, 0.13, 0.13, 0.04)
-    return picture + 1.6 * anatomy.ribs * (clavicle + 0.4 * blade + joint)
+    return picture + like(out, 1.6 * anatomy.ribs) * (
+        clavicle + 0.4 * blade + joint
+    )
 
 
 def _grain(frame: Frame) -> Array:

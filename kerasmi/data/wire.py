@@ -5,7 +5,6 @@ decided when they are read (`kerasmi.data.labels`), not when they are stored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,21 +48,27 @@ def encode(record: Record, label_names: Sequence[str]) -> bytes:
         label_names: The data set's labels, in order.
     """
     regions = record.regions or {}
-    features = {
-        "image": _strings([record.image]),
-        **{name: _strings([getattr(record, name)]) for name in _TEXTS},
-        "study_number": _integer(study_number(record.study_id)),
-        "labels": _strings([_pack(record.labels, label_names)]),
-        "truth": _strings(
-            [b"" if record.truth is None else _pack(record.truth, label_names)]
-        ),
-        "sentences": _strings(record.sentences),
-        "sentence_findings": _strings(record.sentence_findings),
-        "sentence_regions": _strings(record.sentence_regions),
-        "region_findings": _strings(regions.keys()),
-        "regions": _strings(regions.values()),
+    truth = record.truth
+    strings = {
+        "image": [record.image],
+        **{name: [getattr(record, name)] for name in _TEXTS},
+        "labels": [_pack(record.labels, label_names)],
+        "truth": [b"" if truth is None else _pack(truth, label_names)],
+        "sentences": record.sentences,
+        "sentence_findings": record.sentence_findings,
+        "sentence_regions": record.sentence_regions,
+        "region_findings": regions.keys(),
+        "regions": regions.values(),
     }
-    example = tf.train.Example(features=tf.train.Features(feature=features))
+    example = tf.train.Example()
+    feature = example.features.feature
+    for name, values in strings.items():
+        # Filled where it is: a message that is handed over is copied.
+        held = feature[name].bytes_list
+        held.SetInParent()  # no string is a list of none
+        held.value.extend(_bytes(value) for value in values)
+    number = study_number(record.study_id)
+    feature["study_number"].int64_list.value.append(number)
     return example.SerializeToString(deterministic=True)
 
 
@@ -126,10 +131,5 @@ def _unpack(values: bytes, names: Sequence[str]) -> dict[str, int]:
     )
 
 
-def _strings(values: Iterable[str | bytes]) -> Any:
-    encoded = [v.encode() if isinstance(v, str) else v for v in values]
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
-
-
-def _integer(value: int) -> Any:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value

@@ -35,14 +35,14 @@ from kerasmi.data.sources.phantom_thorax import details, thorax
 
 SIZES = (64, 128, 256)
 SOURCE = "phantom"
-# Probabilities of 1, 2, 3 studies a subject and images a study.
-_STUDIES = np.cumsum((0.80, 0.14, 0.06))
-_IMAGES = np.cumsum((0.84, 0.13, 0.03))
+# Probabilities of at most 1, 2, 3 studies a subject and images a study.
+_STUDIES, _IMAGES = (
+    np.cumsum(each) / np.cumsum(each)[-1]
+    for each in ((0.80, 0.14, 0.06), (0.84, 0.13, 0.03))
+)
 _VIEWS = ("PA", "AP")
 _AT_ONCE = 8  # subjects that a worker draws in one go
-_TOGETHER = (
-    4 * 64**2
-)  # pixels of the thoraces drawn at once: a cache holds them
+_TOGETHER = 4 * 64**2  # pixels of the thoraces that are drawn at once
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,6 @@ def studies(phantom: Phantom, split: str, number: int) -> list[Study]:
 
 def _number(generator: np.random.Generator, steps: Array) -> int:
     """Draws 1, 2, ...: as `generator.choice` does, without its checks."""
-    steps = steps / steps[-1]
     return 1 + int(steps.searchsorted(generator.random(), side="right"))
 
 

@@ -347,10 +347,12 @@ class Frame:
         soft: Width of a sharp edge: about a pixel.
         lungs: `"right"` and `"left"` to (size, size) masks in [0, 1].
         air: (size, size), both lungs.
+        seeds: Of the vessels; one for each picture.
     """
 
     def __init__(self, anatomy: Anatomy, taken: Acquisition, size: int):
         self.anatomy, self.taken, self.size = anatomy, taken, size
+        self.seeds: tuple[int, ...] = (anatomy.seed,)
         self.x, self.y = _coordinates(taken, size)
         self._find_lungs()
 
@@ -367,7 +369,7 @@ class Frame:
         frame = cls.__new__(cls)
         anatomies, exposures = zip(*pairs, strict=True)
         frame.anatomy, frame.taken = _columns(anatomies), _columns(exposures)
-        frame.size = size
+        frame.size, frame.seeds = size, tuple(a.seed for a in anatomies)
         places = [_coordinates(taken, size) for taken in exposures]
         frame.x, frame.y = (np.stack(z) for z in zip(*places, strict=True))
         frame._find_lungs()
@@ -380,6 +382,7 @@ class Frame:
         for i, (anatomy, taken) in enumerate(pairs):
             frame = type(self).__new__(type(self))
             frame.anatomy, frame.taken = anatomy, taken
+            frame.seeds = (anatomy.seed,)
             frame.size, frame.soft = self.size, float(self.soft[i, 0, 0])
             frame.x, frame.y, frame.air = self.x[i], self.y[i], self.air[i]
             frame._walls = self._walls[0][i], self._walls[1][i]

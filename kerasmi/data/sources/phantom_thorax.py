@@ -38,6 +38,7 @@ def thorax(frame: Frame) -> Array:
     picture -= frame.air * (0.47 - 0.05 * y)
     picture += HEART_DENSITY * frame.air * frame.normal_heart
     picture += _mediastinum(frame) + _bones(frame, out, diaphragm)
+    picture += _vessels(frame)
     return picture
 
 
@@ -45,7 +46,6 @@ def details(frame: Frame, picture: Array) -> Array:
     """Adds to one `thorax`, (size, size), what is its own; in place."""
     x, y, anatomy = frame.x, frame.y, frame.anatomy
     out = abs(x)
-    picture += _vessels(frame)
     picture += _grain(frame)
     crowded = gaussian(out - 0.30, y, 0.20, 0.30)
     picture += frame.taken.crowding * frame.air * crowded
@@ -131,10 +131,8 @@ def _grain(frame: Frame) -> Array:
 def _vessels(frame: Frame) -> Array:
     """Vessels that fan out from the hila and fade."""
     picture = np.zeros(frame.x.size, np.float32)
-    fans = _fans(frame.anatomy.seed)
-    for side, height, (starts, bends) in zip(
-        ("right", "left"), (0.03, 0.08), fans, strict=True
-    ):
+    size = frame.size**2
+    for side, height in (("right", 0.03), ("left", 0.08)):
         # There is none outside of the lung.
         lung = frame.lungs[side].ravel()
         seen = np.flatnonzero(lung != 0)
@@ -144,22 +142,41 @@ def _vessels(frame: Frame) -> Array:
         angle = np.arctan2(down, across)
         fade = lung[seen] * ramp(reach - 0.10, 0.12)
         fade *= 1 - 0.8 * np.minimum(reach, 1)
-        # The nearest vessel is the one that is seen.
-        off = angle - starts
-        off -= bends * reach
-        np.absolute(off, off)
-        off = np.minimum.reduce(off) * reach
+        off = np.empty_like(reach)
+        ends = seen.searchsorted(size * np.arange(len(frame.seeds) + 1))
+        for seed, first, last in zip(
+            frame.seeds, ends[:-1], ends[1:], strict=True
+        ):
+            own = slice(first, last)
+            off[own] = _off_vessels(angle[own], reach[own], *_fan(seed, side))
         picture[seen] = fade * ramp(0.032 - 0.036 * reach - off, 0.04)
-    return frame.anatomy.vessels * picture.reshape(frame.x.shape)
+    bright = like(picture, frame.anatomy.vessels)
+    return bright * picture.reshape(frame.x.shape)
 
 
-@functools.lru_cache(maxsize=1)  # the images of a subject have the same
-def _fans(seed: int) -> Array:
-    """Draws the vessels of a subject: angles and bends, in radians.
+def _off_vessels(
+    angle: Array, reach: Array, starts: Array, bends: Array
+) -> Array:
+    """Returns the distance to the nearest of K vessels, (N,).
 
-    Returns:
-        (2, 2, 9, 1): right and left, angle and bend, vessel.
+    Args:
+        angle, reach: (N,) where the pixels are, seen from the hilum.
+        starts, bends: (K, 1) angles and bends of the vessels.
     """
+    off = angle - starts
+    off -= bends * reach
+    np.absolute(off, off)
+    return np.minimum.reduce(off) * reach
+
+
+def _fan(seed: int, side: str) -> Array:
+    """Returns a lung's vessels, (2, 9, 1): angles and bends, in radians."""
+    return _fans(seed)[int(side == "left")]
+
+
+@functools.lru_cache(maxsize=8)  # the images of a subject have the same
+def _fans(seed: int) -> Array:
+    """Draws the vessels of a subject, right before left."""
     drawn = np.random.default_rng(seed).standard_normal((2, 9, 2))
     drawn *= _SPREAD
     drawn[..., 0] += _FAN

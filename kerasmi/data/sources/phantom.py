@@ -31,7 +31,7 @@ from kerasmi.data.sources.phantom_status import (
     draw_statuses,
     truth,
 )
-from kerasmi.data.sources.phantom_thorax import details, thorax
+from kerasmi.data.sources.phantom_thorax import thorax
 
 SIZES = (64, 128, 256)
 SOURCE = "phantom"
@@ -199,26 +199,27 @@ def draw(
         The (size, size) uint8 picture, and for each status the attenuation
         that it adds.
     """
-    ((picture, effects),) = _draw([(study, exposure)], size)
-    return picture, effects
+    (found,) = _draw([(study, exposure)], size)
+    return found
 
 
 def _draw(
     images: Sequence[tuple[Study, Acquisition]], size: int
 ) -> Iterator[tuple[Array, dict[Status, Array]]]:
-    """Yields what `draw` returns for each image; together it takes less."""
-    pairs = [(study.anatomy, exposure) for study, exposure in images]
-    stack = Frame.stack(pairs, size)
-    thoraces = thorax(stack)
-    frames = stack.pictures(pairs)
-    for (study, exposure), frame, clear in zip(
-        images, frames, thoraces, strict=True
+    """Returns what `draw` does for each image; together it takes less."""
+    frames = Frame.stack([(s.anatomy, taken) for s, taken in images], size)
+    attenuations = thorax(frames)
+    found = []
+    for (study, _), frame, attenuation in zip(
+        images, frames.pictures(), attenuations, strict=True
     ):
         effects = {status: effect(frame, status) for status in study.statuses}
         added = sum(effects.values(), np.zeros_like(frame.x))
         # A lung that is already opaque cannot become much brighter.
-        added = 0.55 * np.tanh(added / 0.55)
-        yield expose(details(frame, clear) + added, exposure), effects
+        attenuation += 0.55 * np.tanh(added / 0.55)
+        found.append(effects)
+    pictures = expose(attenuations, [taken for _, taken in images])
+    return zip(pictures, found, strict=True)
 
 
 def subject(phantom: Phantom, split: str, number: int) -> list[Record]:

@@ -174,7 +174,7 @@ def _all_0_and_1(
     return np.zeros(shape, kind), np.ones(shape, kind)
 
 
-def power(base: Array, exponent: float | np.floating) -> Array:
+def power(base: Array, exponent: Number) -> Array:
     """Returns powers of what is above 0, and next to 0 for all else.
 
     NumPy is ten times slower at 0 than anywhere else. What stands for it is
@@ -347,12 +347,12 @@ class Frame:
         soft: Width of a sharp edge: about a pixel.
         lungs: `"right"` and `"left"` to (size, size) masks in [0, 1].
         air: (size, size), both lungs.
-        seeds: Of the vessels; one for each picture.
+        pairs: The subject and the exposure of each picture.
     """
 
     def __init__(self, anatomy: Anatomy, taken: Acquisition, size: int):
         self.anatomy, self.taken, self.size = anatomy, taken, size
-        self.seeds: tuple[int, ...] = (anatomy.seed,)
+        self.pairs: Sequence[tuple[Anatomy, Acquisition]] = [(anatomy, taken)]
         self.x, self.y = _coordinates(taken, size)
         self._find_lungs()
 
@@ -369,20 +369,18 @@ class Frame:
         frame = cls.__new__(cls)
         anatomies, exposures = zip(*pairs, strict=True)
         frame.anatomy, frame.taken = _columns(anatomies), _columns(exposures)
-        frame.size, frame.seeds = size, tuple(a.seed for a in anatomies)
+        frame.size, frame.pairs = size, pairs
         places = [_coordinates(taken, size) for taken in exposures]
         frame.x, frame.y = (np.stack(z) for z in zip(*places, strict=True))
         frame._find_lungs()
         return frame
 
-    def pictures(
-        self, pairs: Sequence[tuple[Anatomy, Acquisition]]
-    ) -> Iterator["Frame"]:
+    def pictures(self) -> Iterator["Frame"]:
         """Yields the frame of each picture that was stacked."""
-        for i, (anatomy, taken) in enumerate(pairs):
+        for i, (anatomy, taken) in enumerate(self.pairs):
             frame = type(self).__new__(type(self))
             frame.anatomy, frame.taken = anatomy, taken
-            frame.seeds = (anatomy.seed,)
+            frame.pairs = [(anatomy, taken)]
             frame.size, frame.soft = self.size, float(self.soft[i, 0, 0])
             frame.x, frame.y, frame.air = self.x[i], self.y[i], self.air[i]
             frame._walls = self._walls[0][i], self._walls[1][i]
@@ -478,27 +476,37 @@ class Frame:
         return inside * ramp(self.diaphragm(side, out) - y, soft + 0.01)
 
 
-def expose(attenuation: Array, taken: Acquisition) -> Array:
-    """Turns attenuations into an 8-bit picture: tone, shading and noise.
+def expose(attenuation: Array, taken: Sequence[Acquisition]) -> Array:
+    """Turns attenuations into 8-bit pictures: tone, shading and noise.
 
     Args:
-        attenuation: (size, size), 0 for air; about 1 is white.
-        taken: How the image is taken.
+        attenuation: (B, size, size), 0 for air; about 1 is white.
+        taken: How each image is taken.
 
     Returns:
-        (size, size) uint8; the same noise for the same `taken.seed`.
+        (B, size, size) uint8; the same noise for the same `taken.seed`.
     """
-    size = len(attenuation)
-    generator = np.random.default_rng(taken.seed)
+    size = attenuation.shape[-1]
     at = _edges(size)
-    shade = taken.gradient[0] * at[None, :] + taken.gradient[1] * at[:, None]
-    tone = (attenuation * taken.gain + shade) / 1.05
-    tone = np.tanh(1.25 * power(tone, np.float32(taken.gamma)))
+    across, down = (
+        like(at, column(each.gradient[axis] for each in taken))
+        for axis in (0, 1)
+    )
+    shade = across * at[None, :] + down * at[:, None]
+    gain = like(attenuation, column(each.gain for each in taken))
+    gamma = like(shade, column(each.gamma for each in taken))
+    strength = like(shade, column(each.noise for each in taken))
+    tone = (attenuation * gain + shade) / 1.05
+    tone = np.tanh(1.25 * power(tone, gamma))
     tone /= np.tanh(1.25)
-    shared = 0.8 * grain(generator, NOISE_GRID, size)
-    own = 0.6 * generator.standard_normal((size, size), np.float32)
-    tone += taken.noise * (shared + own)
+    tone += strength * np.stack([_noise(each, size) for each in taken])
     return np.rint(255 * _unit(tone)).astype(np.uint8)
+
+
+def _noise(taken: Acquisition, size: int) -> Array:
+    generator = np.random.default_rng(taken.seed)
+    shared = 0.8 * grain(generator, NOISE_GRID, size)
+    return shared + 0.6 * generator.standard_normal((size, size), np.float32)
 
 
 @functools.lru_cache(maxsize=4)

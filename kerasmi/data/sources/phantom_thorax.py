@@ -23,10 +23,10 @@ _SPREAD = (0.1, 0.5)  # standard deviations of their angle and their bend
 
 
 def thorax(frame: Frame) -> Array:
-    """Returns the attenuation of what is large in a thorax without a finding.
+    """Returns the attenuations of thoraces without a finding.
 
-    (size, size) of the frame, or (B, size, size): 0 is air, about 1 white.
-    `details` adds the rest, and `expose` makes the picture of it.
+    (B, size, size) for a frame of B pictures: 0 is air, about 1 white;
+    `expose` makes the pictures of them.
     """
     y, anatomy = frame.y, frame.anatomy
     out = abs(frame.x)
@@ -39,24 +39,25 @@ def thorax(frame: Frame) -> Array:
     picture += HEART_DENSITY * frame.air * frame.normal_heart
     picture += _mediastinum(frame) + _bones(frame, out, diaphragm)
     picture += _vessels(frame)
-    return picture
-
-
-def details(frame: Frame, picture: Array) -> Array:
-    """Adds to one `thorax`, (size, size), what is its own; in place."""
-    x, y, anatomy = frame.x, frame.y, frame.anatomy
-    out = abs(x)
     picture += _grain(frame)
     crowded = gaussian(out - 0.30, y, 0.20, 0.30)
     picture += frame.taken.crowding * frame.air * crowded
+    for one, drawn in zip(frame.pictures(), picture, strict=True):
+        _add_own(one, drawn)
+    return picture
+
+
+def _add_own(frame: Frame, picture: Array) -> None:
+    """Adds what not every subject has to one picture, (size, size)."""
+    x, y, anatomy = frame.x, frame.y, frame.anatomy
     if anatomy.breasts:
+        out = abs(x)
         edge = ellipse(out - 0.48, y - 0.16, 0.36, 0.34, 0.06)
         picture += anatomy.breasts * edge * ramp(y + 0.1, 0.6)
     if anatomy.stomach:
         depth = y - frame.dome("left") - 0.05 - anatomy.stomach
         bubble = ellipse(x - 0.40, depth, 0.17, anatomy.stomach, 0.05)
         picture -= 0.22 * bubble
-    return picture
 
 
 def _body(frame: Frame, out: Array) -> Array:
@@ -124,8 +125,11 @@ def _bones(frame: Frame, out: Array, diaphragm: Array) -> Array:
 
 def _grain(frame: Frame) -> Array:
     """The lung's own texture, another in each image."""
-    generator = np.random.default_rng((frame.taken.seed, 1))
-    return frame.taken.texture * frame.air * grain(generator, 24, frame.size)
+    grains = [
+        grain(np.random.default_rng((taken.seed, 1)), 24, frame.size)
+        for _, taken in frame.pairs
+    ]
+    return frame.taken.texture * frame.air * np.stack(grains)
 
 
 def _vessels(frame: Frame) -> Array:
@@ -143,12 +147,14 @@ def _vessels(frame: Frame) -> Array:
         fade = lung[seen] * ramp(reach - 0.10, 0.12)
         fade *= 1 - 0.8 * np.minimum(reach, 1)
         off = np.empty_like(reach)
-        ends = seen.searchsorted(size * np.arange(len(frame.seeds) + 1))
-        for seed, first, last in zip(
-            frame.seeds, ends[:-1], ends[1:], strict=True
+        ends = seen.searchsorted(size * np.arange(len(frame.pairs) + 1))
+        for (anatomy, _), first, last in zip(
+            frame.pairs, ends[:-1], ends[1:], strict=True
         ):
             own = slice(first, last)
-            off[own] = _off_vessels(angle[own], reach[own], *_fan(seed, side))
+            off[own] = _off_vessels(
+                angle[own], reach[own], *_fan(anatomy.seed, side)
+            )
         picture[seen] = fade * ramp(0.032 - 0.036 * reach - off, 0.04)
     bright = like(picture, frame.anatomy.vessels)
     return bright * picture.reshape(frame.x.shape)

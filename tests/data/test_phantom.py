@@ -143,6 +143,19 @@ def test_a_power_of_0_is_lost_in_what_it_is_added_to(dtype):
     np.testing.assert_array_equal(1 + power(base, 1.3), 1 + expected)
 
 
+def test_no_more_subjects_are_begun_than_may_be_needed():
+    begun = []
+
+    def each(function, tasks):
+        # All at once, as if there were processes without number.
+        begun.extend(tasks)
+        return map(function, begun)
+
+    found = list(source._split(Phantom(train=30), "train", each))
+    assert len(begun) == 4
+    assert found == list(generate(Phantom(train=30, validation=0, test=0)))
+
+
 def test_a_larger_split_begins_with_the_smaller_one(train):
     small = list(generate(Phantom(train=50, validation=0, test=0)))
     assert small == train[:50]

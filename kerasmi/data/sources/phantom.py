@@ -124,10 +124,19 @@ def generate_split(
 def _split(
     phantom: Phantom, split: str, each: in_processes.Mapper
 ) -> Iterator[Record]:
-    firsts = itertools.count(step=_AT_ONCE)
-    blocks = each(_subjects, ((phantom, split, first) for first in firsts))
-    records = itertools.chain.from_iterable(blocks)
-    yield from itertools.islice(records, phantom.images(split))
+    wanted, given, done = phantom.images(split), 0, 0
+
+    def tasks() -> Iterator[tuple[Phantom, str, int]]:
+        for first in itertools.count(step=_AT_ONCE):
+            # A subject has an image at least: enough are begun already.
+            if given + first - done >= wanted:
+                return
+            yield phantom, split, first
+
+    for block in each(_subjects, tasks()):
+        yield from block[: max(wanted - given, 0)]
+        given += len(block)
+        done += _AT_ONCE
 
 
 def _subjects(task: tuple[Phantom, str, int]) -> list[Record]:

@@ -9,7 +9,6 @@ from types import ModuleType
 
 from kerasmi.cli.quiet import quiet
 
-
 # What libraries read as they are loaded; the environment's own values stand.
 _SETTINGS = {
     # else oneDNN sets up each gradient of a convolution anew at every step

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from kerasmi import recipe as recipes
-from kerasmi.cli import main, starting
+from kerasmi.cli import main
 
 
 @pytest.fixture

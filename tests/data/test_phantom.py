@@ -24,10 +24,12 @@ from kerasmi.data.sources.phantom_image import (
     Acquisition,
     Anatomy,
     Frame,
+)
+from kerasmi.data.sources.phantom_report import Report, write
+from kerasmi.data.sources.phantom_shapes import (
     power,
     stroke,
 )
-from kerasmi.data.sources.phantom_report import Report, write
 from kerasmi.data.sources.phantom_status import Status
 
 LABELS = (*PATHOLOGY9, EDEMA_SEVERITY)

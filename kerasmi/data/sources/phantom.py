@@ -15,15 +15,19 @@ import numpy as np
 from kerasmi.data import in_processes
 from kerasmi.data.schema import CELLS, PATHOLOGY9, SPLITS, Record
 from kerasmi.data.sources import phantom_report
+from kerasmi.data.sources.phantom_film import (
+    cells,
+    encode,
+    expose,
+)
 from kerasmi.data.sources.phantom_findings import effect
 from kerasmi.data.sources.phantom_image import (
     Acquisition,
     Anatomy,
-    Array,
     Frame,
-    cells,
-    encode,
-    expose,
+)
+from kerasmi.data.sources.phantom_shapes import (
+    Array,
 )
 from kerasmi.data.sources.phantom_status import (
     Status,

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from kerasmi.data.sources.phantom_image import (
-    Array,
     Frame,
+)
+from kerasmi.data.sources.phantom_shapes import (
+    Array,
     ellipse,
     gaussian,
     grain,

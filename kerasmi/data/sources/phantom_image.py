@@ -1,4 +1,4 @@
-"""The phantom's frame, strokes and film: where, with what and on what it draws.
+"""The phantom's subjects, how they are taken, and where that puts a thorax.
 
 Everything is drawn in the thorax's own coordinates: x from -1 to 1, the
 subject's right on the image's left, y from -1 (neck) to 1 (abdomen). A pose
@@ -6,21 +6,21 @@ maps them to the image, so a picture of any size shows the same thorax.
 """
 
 import functools
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from kerasmi.data.schema import GRID
-
-Array = np.ndarray
-NOISE_GRID = 64  # noise that larger pictures share with the 64-pixel one
-_HALF = np.float32(0.5)
-_NEXT_TO_0 = {"f": 1e-10, "d": 1e-100}  # whose cube does not underflow
-_AT_ONCE = 1024  # pixels whose distances to a line stay in the cache
+from kerasmi.data.sources.phantom_shapes import (
+    Array,
+    column,
+    ellipse,
+    like,
+    power,
+    ramp,
+    unit,
+)
 
 
 @dataclass(frozen=True)
@@ -110,202 +110,6 @@ class Acquisition:
             view=view,
             seed=int(generator.integers(2**32)),
         )
-
-
-# A number for one picture; for B pictures at once a (B, 1, 1) column of them.
-Number = float | Array
-
-
-def like(picture: Array, number: Number) -> Array:
-    """Returns the number in the dtype of the picture it is used on.
-
-    NumPy does so itself for a number, but not for a column of them.
-    """
-    return np.asarray(number, picture.dtype)
-
-
-def column(numbers: Iterable[float]) -> Array:
-    """Returns one number for each of B pictures, (B, 1, 1)."""
-    return np.array(list(numbers))[:, None, None]
-
-
-def ramp(distance: Array, width: Number) -> Array:
-    """Returns 0 to 1 as `distance` goes from `-width/2` to `width/2`.
-
-    Args:
-        distance: (size, size) in the thorax's units, as `width`.
-        width: Of the soft edge, above 0.
-
-    Returns:
-        (size, size) in [0, 1].
-    """
-    gray: Array = distance * np.asarray(1 / width, np.float32)
-    gray += _HALF
-    return _unit(gray)
-
-
-def _unit(values: Array) -> Array:
-    """Limits values to [0, 1] in place, sooner than `np.clip` does."""
-    low, high = _bounds(values)
-    np.maximum(values, low, values)
-    return np.minimum(values, high, values)
-
-
-def positive(values: Array) -> Array:
-    """Limits values to 0 and above, in place."""
-    low, _ = _bounds(values)
-    return np.maximum(values, low, values)
-
-
-def _bounds(values: Array) -> tuple[Array, Array]:
-    """Returns 0 and 1 in the shape of `values`: NumPy is slow with numbers."""
-    if values.ndim > 1:
-        return _all_0_and_1(values.shape, values.dtype.char)
-    count = values.size
-    # The lengths differ from call to call: a few are kept, and cut.
-    low, high = _all_0_and_1(1 << count.bit_length(), values.dtype.char)
-    return low[:count], high[:count]
-
-
-@functools.lru_cache(maxsize=64)
-def _all_0_and_1(
-    shape: int | tuple[int, ...], kind: str
-) -> tuple[Array, Array]:
-    return np.zeros(shape, kind), np.ones(shape, kind)
-
-
-def power(base: Array, exponent: Number) -> Array:
-    """Returns powers of what is above 0, and next to 0 for all else.
-
-    NumPy is ten times slower at 0 than anywhere else. What stands for it is
-    so small that it is lost, to the last bit, in what it is added to.
-
-    Args:
-        base: (size, size), limited in place to the dtype's `_NEXT_TO_0`.
-        exponent: 1.3 to 3, or for float64 0.8 to 3.
-
-    Returns:
-        (size, size).
-    """
-    np.maximum(base, _least(base.shape, base.dtype.char), base)
-    return base**exponent
-
-
-@functools.lru_cache(maxsize=8)
-def _least(shape: tuple[int, ...], kind: str) -> Array:
-    return np.full(shape, _NEXT_TO_0[kind], kind)
-
-
-def gaussian(x: Array, y: Array, width: float, height: float) -> Array:
-    """Returns a bell of height 1 around the origin.
-
-    Args:
-        x, y: (size, size) distances from its centre, in the thorax's units.
-        width, height: Its standard deviations, in the same units.
-
-    Returns:
-        (size, size) in (0, 1].
-    """
-    exponent = -0.5 * _squared(x, y, width, height)
-    return np.exp(exponent, out=exponent)
-
-
-def ellipse(
-    x: Array, y: Array, width: Number, height: Number, soft: Number
-) -> Array:
-    """Returns 1 inside an ellipse of these half axes and 0 outside.
-
-    Args:
-        x, y: (size, size) distances from its centre, in the thorax's units.
-        width, height: Its half axes, in the same units.
-        soft: Width of its edge, in the same units.
-
-    Returns:
-        (size, size) in [0, 1].
-    """
-    radius = _squared(x, y, width, height)
-    np.sqrt(radius, out=radius)
-    return ramp((1 - radius) * like(radius, np.minimum(width, height)), soft)
-
-
-def _squared(x: Array, y: Array, width: Number, height: Number) -> Array:
-    across, down = x / like(x, width), y / like(y, height)
-    across *= across
-    down *= down
-    return across + down
-
-
-def stroke(
-    x: Array, y: Array, points: Array, width: float, soft: float
-) -> Array:
-    """Returns 1 on the line through `points` (K, 2) and 0 off it.
-
-    Args:
-        x, y: (size, size) coordinates, in the thorax's units.
-        points: (K, 2) x and y of its corners, in the same units.
-        width, soft: Widths of the line and of its edges, in the same units.
-
-    Returns:
-        (size, size) in [0, 1].
-    """
-    # Elsewhere the line is not seen: its box is a small part of the picture.
-    reach = 0.5 * (width + soft) + 1e-3
-    (left, top), (right, bottom) = points.min(0) - reach, points.max(0) + reach
-    near = (x > left) & (x < right)
-    near &= (y > top) & (y < bottom)
-    drawn = np.zeros(x.size, x.dtype)
-    seen = np.flatnonzero(near)
-    x, y = x.ravel(), y.ravel()
-    for first in range(0, len(seen), _AT_ONCE):
-        at = seen[first : first + _AT_ONCE]
-        squared = _squared_distance(x[at], y[at], points)
-        drawn[at] = ramp(0.5 * width - np.sqrt(squared), soft)
-    return drawn.reshape(near.shape)
-
-
-def _squared_distance(x: Array, y: Array, points: Array) -> Array:
-    """Returns the squared distance to a line's nearest stretch, (N,).
-
-    Args:
-        x, y: (N,) coordinates of some pixels.
-        points: (K, 2) x and y of the line's corners.
-    """
-    start, step = points[:-1, :, None], np.diff(points, axis=0)[..., None]
-    (ax, ay), (dx, dy) = start.swapaxes(0, 1), step.swapaxes(0, 1)
-    x, y = x - ax, y - ay  # (K - 1, N), as all that follows
-    along = x * dx
-    along += y * dy
-    along /= dx * dx + dy * dy
-    _unit(along.reshape(-1))
-    x -= along * dx
-    y -= along * dy
-    x *= x
-    y *= y
-    x += y
-    return x.min(axis=0)
-
-
-def grain(generator: np.random.Generator, cells: int, size: int) -> Array:
-    """Returns (size, size) normal noise that is smooth within `cells`.
-
-    Args:
-        generator: Of the noise.
-        cells: Cells along a side, each of one standard normal number.
-        size: Pixels along a side.
-    """
-    coarse = generator.standard_normal((cells, cells), np.float32)
-    if cells == size:
-        return coarse
-    weights = _between(cells, size)
-    return weights @ coarse @ weights.T
-
-
-@functools.lru_cache(maxsize=8)
-def _between(cells: int, size: int) -> Array:
-    """Returns how much of each cell a pixel has, (size, cells)."""
-    at = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
-    weights = np.maximum(1 - abs(at[:, None] - np.arange(cells)), 0)
-    return weights.astype(np.float32)
 
 
 def _columns(of_each: Sequence[Any]) -> Any:
@@ -448,13 +252,13 @@ class Frame:
         return self._walls[0] if y is self.y else self._wall(y)
 
     def _wall(self, y: Array) -> Array:
-        depth = _unit((y - like(y, self.anatomy.apex)) / 0.95)
+        depth = unit((y - like(y, self.anatomy.apex)) / 0.95)
         bow = np.sqrt(1 - power(1 - depth, 2.6))
         return like(y, self.anatomy.width) * bow
 
     def _inner(self, y: Array) -> Array:
         """How near to the midline they reach."""
-        depth = _unit((y - like(y, self.anatomy.apex)) / 0.6)
+        depth = unit((y - like(y, self.anatomy.apex)) / 0.6)
         return np.float32(0.125) + 0.17 * power(1 - depth, 3)
 
     def lung(self, side: str, out: Array, y: Array | None = None) -> Array:
@@ -474,62 +278,3 @@ class Frame:
         inside = ramp(out - inner, soft + 0.03)
         inside *= ramp(self.wall(y) - out, soft + 0.02)
         return inside * ramp(self.diaphragm(side, out) - y, soft + 0.01)
-
-
-def expose(attenuation: Array, taken: Sequence[Acquisition]) -> Array:
-    """Turns attenuations into 8-bit pictures: tone, shading and noise.
-
-    Args:
-        attenuation: (B, size, size), 0 for air; about 1 is white.
-        taken: How each image is taken.
-
-    Returns:
-        (B, size, size) uint8; the same noise for the same `taken.seed`.
-    """
-    size = attenuation.shape[-1]
-    at = _edges(size)
-    across, down = (
-        like(at, column(each.gradient[axis] for each in taken))
-        for axis in (0, 1)
-    )
-    shade = across * at[None, :] + down * at[:, None]
-    gain = like(attenuation, column(each.gain for each in taken))
-    gamma = like(shade, column(each.gamma for each in taken))
-    strength = like(shade, column(each.noise for each in taken))
-    tone = (attenuation * gain + shade) / 1.05
-    tone = np.tanh(1.25 * power(tone, gamma))
-    tone /= np.tanh(1.25)
-    tone += strength * np.stack([_noise(each, size) for each in taken])
-    return np.rint(255 * _unit(tone)).astype(np.uint8)
-
-
-def _noise(taken: Acquisition, size: int) -> Array:
-    generator = np.random.default_rng(taken.seed)
-    shared = 0.8 * grain(generator, NOISE_GRID, size)
-    return shared + 0.6 * generator.standard_normal((size, size), np.float32)
-
-
-@functools.lru_cache(maxsize=4)
-def _edges(size: int) -> Array:
-    """Returns -1 at the first pixel to 1 at the last, (size,)."""
-    return np.linspace(-1, 1, size, dtype=np.float32)
-
-
-def encode(picture: Array) -> bytes:
-    """Returns the PNG bytes of a gray picture, (size, size) uint8."""
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def cells(effect: Array) -> bytes:
-    """Returns the 4x4 cells in which a finding shows, 16 bytes of 0 or 1.
-
-    A cell counts from 30% of what the strongest cell has.
-
-    Args:
-        effect: (size, size) attenuation that the finding adds or takes.
-    """
-    part = len(effect) // GRID
-    total = abs(effect).reshape(GRID, part, GRID, part).sum((1, 3)).ravel()
-    return bytes((total > 0.3 * total.max()).astype(np.uint8))

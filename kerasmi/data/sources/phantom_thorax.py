@@ -5,8 +5,10 @@ import functools
 import numpy as np
 
 from kerasmi.data.sources.phantom_image import (
-    Array,
     Frame,
+)
+from kerasmi.data.sources.phantom_shapes import (
+    Array,
     Number,
     ellipse,
     gaussian,

@@ -38,6 +38,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks import heap, soak_verdict
+from kerasmi.cli import starting
 from kerasmi.cli.quiet import quiet
 
 EPOCHS = 2  # of pretraining
@@ -224,6 +225,7 @@ def main() -> int:
     if not heap.is_known():
         sys.exit("what is allocated can be told with glibc 2.33 or later alone")
     with_arenas()
+    starting.set_up_libraries()  # as a command does
     with quiet():
         import tensorflow as tf
 

@@ -3,7 +3,7 @@
 import collections
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import tensorflow as tf
@@ -369,13 +369,23 @@ def reduce_sum(values: list[Tensor]) -> list[Tensor]:
         values: tensors of any shape, alike on every replica.
 
     Returns:
-        The sums, in the same order and shapes; `values` where there is one
-        replica.
+        The sums, in the same order and shapes, differentiable as the sums of
+        tf.distribute are; `values` where there is one replica.
     """
     if num_replicas() == 1 or not in_replica():
         return values
     context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    @tf.custom_gradient
+    def summed(*parts: Tensor) -> tuple[Any, Callable[..., Any]]:
+        # tf.distribute looks for variables in all that a sum is made of, on
+        # every replica and for every sum: most of the time of a trace. It
+        # does not look past what has no gradient.
+        stopped = [tf.stop_gradient(part) for part in parts]
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, stopped)
+        return sums, lambda *slopes: reduce_sum(list(slopes))
+
+    return list(summed(*values))
 
 
 def block_diagonal(x: Tensor, fill: float = 0) -> Tensor:

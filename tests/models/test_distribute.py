@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 from dense_models import TEXTS, dense_model
 from small_models import batch, image_encoder, model
+from tensorflow.python.ops import op_selector
 
 from kerasmi import cluster, distribute, optimizers
 from kerasmi.errors import RunError
+from kerasmi.models.fused_normalization import FusedBatchNormalization
 
 STEPS = 5
 # Of a batch, four images go to each device: 0 is the study of two images of
@@ -99,6 +101,62 @@ def test_a_gather_keeps_order_shape_and_gradient(two_devices):
     # d/dx of the sum over replicas of sum(x^2) / 2 is 2 x
     parts = two_devices.experimental_local_results(gradient)
     np.testing.assert_allclose(np.concatenate(parts), 2 * values.numpy())
+
+
+def test_a_sum_over_devices_has_two_gradients(two_devices):
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                (total,) = distribute.reduce_sum([x**2])
+                value = total**2 / 2.0
+            slope = inner.gradient(value, x)
+        return total, slope, outer.gradient(slope, x)
+
+    parts = two_devices.run(step, args=(_numbered(two_devices),))
+    total, slope, curve = map(two_devices.experimental_local_results, parts)
+    # x of the devices is 1 and 2; V = R (sum of squares)^2 / 2 for R devices
+    np.testing.assert_array_equal(total, [5, 5])
+    np.testing.assert_array_equal(slope, [2 * 2 * 5 * 1, 2 * 2 * 5 * 2])
+    # of the sum of both slopes: 4 (5 + 2 x (1 + 2))
+    np.testing.assert_array_equal(curve, [4 * (5 + 6), 4 * (5 + 12)])
+
+
+def test_the_trace_of_a_step_does_not_look_through_it_for_every_sum(
+    two_devices, monkeypatch
+):
+    seen, walk = [], op_selector.get_backward_walk_ops
+
+    def counted(*given, **options):
+        found = walk(*given, **options)
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr(op_selector, "get_backward_walk_ops", counted)
+    layers = [FusedBatchNormalization(synchronized=True) for _ in range(3)]
+    with two_devices.scope():
+        network = keras.Sequential([keras.Input((2, 2, 3)), *layers])
+
+    @tf.function
+    def step():
+        images = tf.random.uniform((2, 2, 2, 3))
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(network(images, training=True) ** 3)
+        return tape.gradient(value, network.trainable_variables)
+
+    two_devices.run(step)
+    # with Keras's own layer the longest is past 300 operations
+    assert len(seen) >= 18
+    assert max(seen) < 10
+
+
+def _numbered(strategy):
+    """1.0 on the first device, 2.0 on the second, and so on."""
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(context.replica_id_in_sync_group + 1.0)
+    )
 
 
 @pytest.mark.parametrize(

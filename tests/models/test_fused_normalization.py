@@ -158,3 +158,41 @@ def test_the_network_is_that_of_plain_keras_in_float64(monkeypatch, training):
         found.append([result, *gradients, *network.get_weights()])
     for mine, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_on_two_devices_it_is_the_layer_of_keras_to_the_last_bit(
+    two_devices, dtype
+):
+    weights = _weights(np.random.default_rng(0))
+    images = np.random.default_rng(1).normal(2.0, 3.0, (2, *SHAPE))
+    images = images.astype("float32")
+
+    def found(kind):
+        with two_devices.scope():
+            layer = _made(kind, dtype, weights)
+
+        @tf.function
+        def step():
+            here = tf.distribute.get_replica_context().replica_id_in_sync_group
+            mine = tf.gather(images, here)
+            with tf.GradientTape() as tape:
+                tape.watch(mine)
+                result = layer(mine, training=True)
+                loss = tf.reduce_sum(tf.sin(tf.cast(result, "float32")))
+            slopes = tape.gradient(loss, [mine, *layer.trainable_variables])
+            return [tf.cast(x, "float32") for x in (result, *slopes)]
+
+        of_devices = map(
+            two_devices.experimental_local_results, two_devices.run(step)
+        )
+        return [*of_devices, layer.get_weights()]
+
+    pairs = zip(
+        found(FusedBatchNormalization),
+        found(layers.BatchNormalization),
+        strict=True,
+    )
+    for mine, theirs in pairs:
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)

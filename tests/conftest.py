@@ -53,6 +53,18 @@ def undrawn(monkeypatch):
         monkeypatch.setattr(module, "write", dot)
 
 
+@pytest.fixture(scope="module")
+def shallow():
+    """The phantom's networks have fewer layers; maps and features as they are.
+
+    To trace and to compile them takes most of the time of a small run.
+    """
+    from trained_runs import shallow
+
+    with shallow():
+        yield
+
+
 @pytest.fixture
 def two_devices():
     """A strategy over two logical CPUs."""

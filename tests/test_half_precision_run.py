@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from benchmarks.resume import weights
 from kerasmi.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shallow")]
 
 SMALL = (
     "data.images={train: 32, validation: 24, test: 24}",

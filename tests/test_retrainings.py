@@ -66,6 +66,7 @@ def retrained(folder, recipe, dataset, encoder=None, reporter=None):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shallow")
 def test_two_at_once_come_out_as_one_after_the_other(
     dataset, tmp_path, monkeypatch
 ):

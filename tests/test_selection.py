@@ -9,7 +9,7 @@ from kerasmi import recipe as recipes
 from kerasmi.data.dataset import Dataset
 from kerasmi.reporter import Reporter
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shallow")]
 
 EPOCHS = 3
 SMALL = (

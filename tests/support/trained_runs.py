@@ -6,6 +6,7 @@ is made once for all runs that have the same, and is not compiled: tracing costs
 more than all that is asked of it. tests/test_held_out_split.py compiles one.
 """
 
+import contextlib
 import functools
 from unittest import mock
 
@@ -17,6 +18,8 @@ from kerasmi import build, round_numbers
 from kerasmi import recipe as recipes
 from kerasmi.cli import main
 from kerasmi.features import Features
+from kerasmi.models.image_networks import PRESETS
+from kerasmi.models.text_encoder import TextEncoder
 from kerasmi.reporter import Reporter
 from kerasmi.runs import Run
 
@@ -27,6 +30,23 @@ PRETRAIN = ("critic.hidden_dims=[8, 4]",)
 
 def kerasmi(*arguments):
     return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+@contextlib.contextmanager
+def shallow():
+    """The phantom's networks in fewer layers, with maps and features as wide.
+
+    Two residual blocks below the local level in place of five, and one layer of
+    BERT in place of two.
+    """
+    fewer = {"filters": (24, 96, 128), "strides": (2, 2, 2)}
+    image = {**PRESETS["resnet_phantom"], **fewer}
+    text = functools.partial(TextEncoder.phantom, num_layers=1)
+    with (
+        mock.patch.dict(PRESETS, resnet_phantom=image),
+        mock.patch.object(TextEncoder, "phantom", text),
+    ):
+        yield
 
 
 def save_run(folder, recipe="local_mine", *overrides):
@@ -56,7 +76,8 @@ def _model(asked, dataset, path):
     key = (dataset.fingerprint, *map(repr, (*parts, form)))
     if key not in _models:
         keras.utils.set_random_seed(0)
-        model = build.image_text_model(asked, dataset, total_steps=999)
+        with shallow():
+            model = build.image_text_model(asked, dataset, total_steps=999)
         model.save(path)
         _models[key] = path.read_bytes()
     return _models[key]

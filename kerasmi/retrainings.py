@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import tensorflow as tf
 
@@ -90,12 +90,23 @@ def run(
     with interruption.deferred(reporter.message, in_threads=True), pool:
         try:
             begun = [pool.submit(one, *stage) for stage in todo]
-            found = [future.exception() for future in begun]
+            found = _outcomes(begun)
         except BaseException:
             # Ctrl-C of own code, which has no handler: the pool waits for all
             interruption.request()
             raise
         _raise([error for error in found if error is not None], reporter)
+
+
+def _outcomes(begun: list[Future[None]]) -> list[BaseException | None]:
+    """Waits for all, awake once a second.
+
+    A signal that comes as this thread falls asleep, or to another one, is
+    heard as it wakes.
+    """
+    while wait(begun, timeout=1).not_done:
+        pass
+    return [future.exception() for future in begun]
 
 
 def _raise(errors: list[BaseException], reporter: Reporter) -> None:

@@ -1,5 +1,6 @@
 """The re-trainings of a run, two at once or one after the other."""
 
+import functools
 import os
 import signal
 import threading
@@ -255,6 +256,27 @@ def test_a_signal_beside_a_failure_stops_and_the_failure_is_warned_of(
         retrained(tmp_path / "run", recipe, dataset, reporter=heard)
     failed = tmp_path / "run" / played.begun[0]
     assert heard.warnings == [f"TrainingError: {failed}: the loss became NaN"]
+
+
+def test_a_signal_that_wakes_another_thread_is_heard(
+    played, recipe, dataset, tmp_path
+):
+    def train(folder, is_told=False):
+        with interruption.deferred(lambda text: None):
+            if is_told:
+                # by now the main thread sleeps, and what it is told waits
+                threading.Event().wait(0.3)
+                signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            for _ in range(1000):
+                if interruption.requested():
+                    raise Interrupted(f"saved in {folder}")
+                threading.Event().wait(0.01)
+
+    played = played(train, functools.partial(train, is_told=True))
+    with interruption.handled(), pytest.raises(Interrupted) as stopped:
+        retrained(tmp_path / "run", recipe, dataset, reporter=Heard())
+    for name in played.begun:
+        assert f"saved in {tmp_path / 'run' / name}" in str(stopped.value)
 
 
 def test_ctrl_c_without_a_handler_stops_both_at_their_next_step(
